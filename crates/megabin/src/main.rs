@@ -1,0 +1,2 @@
+//! The megabin toolchain.
+fn main() {}

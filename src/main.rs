@@ -1,0 +1,2 @@
+//! The megarun OCI runtime.
+fn main() {}
