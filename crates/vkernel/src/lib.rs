@@ -1,1 +1,14 @@
-//! See ARCHITECTURE.md.
+//! The virtual kernel: runs the programs of one verified megabinary as processes.
+//!
+//! Data flows one way: a verified megabinary becomes a [`plan`], the plan and an ahead-of-time
+//! compiled [`artifact`] become a [`kernel`], and the kernel runs [`process`]es whose only way
+//! out is the host functions in [`wasi`], each behind the capability filter.
+
+pub mod audit;
+pub mod descriptor;
+pub mod errno;
+pub mod fs;
+pub mod kill;
+pub mod process;
+pub mod rights;
+pub mod wasi;

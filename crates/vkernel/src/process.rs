@@ -1,0 +1,140 @@
+//! The state of one virtual process, as its host calls see it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use wasmtime::{Memory, StoreLimits};
+
+use crate::audit::Audit;
+use crate::descriptor::FdTable;
+use crate::errno::Errno;
+use crate::fs::Root;
+use crate::kill::KillToken;
+use crate::rights::{HostCall, HostCallSet};
+
+/// How a process ends other than by returning from its entry point or by a trap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// `proc_exit`, the status already cut to eight bits.
+    Exit(u8),
+    /// The default action of a signal; Linux's number.
+    Signal(i32),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Exit(code) => write!(f, "exit with status {code}"),
+            End::Signal(signal) => write!(f, "killed by signal {signal}"),
+        }
+    }
+}
+
+impl std::error::Error for End {}
+
+/// Why a host function did not succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fail {
+    /// The guest is told.
+    Errno(Errno),
+    /// The guest is not: the process ends here.
+    End(End),
+}
+
+impl Fail {
+    /// The outcome of a write that failed: a pipe or socket without a reader ends the writer by
+    /// SIGPIPE, as a guest that has no handler for it expects; anything else it is told.
+    #[must_use]
+    pub fn write(errno: Errno) -> Fail {
+        match errno {
+            Errno::PIPE => Fail::End(End::Signal(libc::SIGPIPE)),
+            other => Fail::Errno(other),
+        }
+    }
+}
+
+impl From<Errno> for Fail {
+    fn from(errno: Errno) -> Self {
+        Fail::Errno(errno)
+    }
+}
+
+impl From<End> for Fail {
+    fn from(end: End) -> Self {
+        Fail::End(end)
+    }
+}
+
+impl From<rustix::io::Errno> for Fail {
+    fn from(errno: rustix::io::Errno) -> Self {
+        Fail::Errno(errno.into())
+    }
+}
+
+/// What a host function returns.
+pub type HostResult<T = ()> = Result<T, Fail>;
+
+/// Everything that belongs to one process; lives in its store and dies with it.
+pub struct ProcState {
+    /// Process id inside the virtual kernel; 1 is the container's own process.
+    pub pid: u32,
+    /// Arguments, the program's name first. No element holds a NUL byte.
+    pub argv: Vec<Vec<u8>>,
+    /// Environment, `NAME=value`. No element holds a NUL byte.
+    pub env: Vec<Vec<u8>>,
+    /// Absolute path inside the container's root that relative paths start from.
+    pub cwd: Vec<u8>,
+    /// What the process may call: tested on every host call.
+    pub rights: HostCallSet,
+    /// Its descriptors.
+    pub fds: FdTable,
+    /// The container's root, shared by all processes.
+    pub root: Arc<Root>,
+    /// Asks and tells whether the process has to end.
+    pub kill: KillToken,
+    /// Bounds on memory and tables, enforced by the engine.
+    pub limits: StoreLimits,
+    /// Where denials are reported.
+    pub audit: Arc<Audit>,
+    /// Path and digest of the program, for reports.
+    pub program: Arc<Program>,
+    /// Linear memory; set once the instance exists, before any of its code runs.
+    pub memory: Option<Memory>,
+    /// Denied host calls that were already reported.
+    pub reported: HostCallSet,
+    /// How many host calls were denied.
+    pub denials: u64,
+}
+
+/// What a process is running.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Path as resolved inside the container's root, or the tool's name.
+    pub path: String,
+    /// Digest the program was found by.
+    pub digest: [u8; 32],
+    /// Entry point in the megabinary.
+    pub entry: String,
+}
+
+impl ProcState {
+    /// Counts a denied host call and reports the first of its kind.
+    #[cold]
+    pub fn denied(&mut self, call: HostCall) -> Errno {
+        self.denials += 1;
+        if self.reported.insert(call) {
+            self.audit.denied_call(self.pid, &self.program, call);
+        }
+        Errno::NOTCAPABLE
+    }
+
+    /// Checks an operation whose right depends on a call's arguments.
+    #[inline]
+    pub fn require(&mut self, call: HostCall) -> Result<(), Errno> {
+        if self.rights.contains(call) {
+            Ok(())
+        } else {
+            Err(self.denied(call))
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The functions a guest can import, one file per family.
+//!
+//! A host function is a plain function of a [`HostCx`] and the guest's arguments that returns a
+//! [`HostResult`]: reading arguments out of guest memory and writing results back is its only
+//! own work; what it does to files or descriptors lives beside those. A family's `register` names
+//! each with [`host_fn!`], which puts the capability filter in front: one bitmap test per call,
+//! and a denied call is `ENOTCAPABLE`, counted, and reported once per process and function.
+
+pub mod args_env;
+pub mod clock;
+pub mod memory;
+pub mod prestat;
+pub mod proc;
+pub mod random;
+
+use wasmtime::{Caller, Linker};
+
+use crate::process::{Fail, HostResult, ProcState};
+use crate::rights::HostCall;
+use memory::GuestMem;
+
+/// Import module of WASI preview 1.
+pub const PREVIEW1: &str = "wasi_snapshot_preview1";
+
+/// What a host function works on: the caller's memory and the caller.
+///
+/// They are separate borrows, so bytes of the guest can be handed to the host while the
+/// descriptor table is in use.
+pub struct HostCx<'a> {
+    /// The caller's linear memory.
+    pub mem: GuestMem<'a>,
+    /// The calling process.
+    pub proc: &'a mut ProcState,
+}
+
+/// Offers every function of every family to guests.
+pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+    args_env::register(linker)?;
+    clock::register(linker)?;
+    prestat::register(linker)?;
+    proc::register(linker)?;
+    random::register(linker)?;
+    Ok(())
+}
+
+/// Filters a host call, runs it, and turns its outcome into what the guest or the engine sees.
+#[inline]
+pub fn enter(
+    caller: &mut Caller<'_, ProcState>,
+    call: HostCall,
+    body: impl FnOnce(&mut HostCx<'_>) -> HostResult,
+) -> wasmtime::Result<i32> {
+    let state = caller.data_mut();
+    if !state.rights.contains(call) {
+        return Ok(i32::from(state.denied(call).raw()));
+    }
+    // An entry point cannot run before its memory is known: see `ProcState::memory`.
+    let Some(memory) = state.memory else {
+        return Ok(i32::from(crate::errno::Errno::FAULT.raw()));
+    };
+    let (bytes, proc) = memory.data_and_store_mut(caller);
+    match body(&mut HostCx {
+        mem: GuestMem::new(bytes),
+        proc,
+    }) {
+        Ok(()) => Ok(0),
+        Err(Fail::Errno(errno)) => Ok(i32::from(errno.raw())),
+        Err(Fail::End(end)) => Err(wasmtime::Error::new(end)),
+    }
+}
+
+/// Declares one preview 1 function: `host_fn!(linker, FdWrite, fd_write(fd: u32, …))` registers
+/// the function `fd_write` in scope under its own name, behind the filter for
+/// `HostCall::FdWrite`. Arguments are `u32`, `i32`, `u64` or `i64`; the guest gets an `i32` errno.
+#[macro_export]
+macro_rules! host_fn {
+    ($linker:expr, $call:ident, $function:ident($($arg:ident: $type:ty),* $(,)?)) => {
+        $linker.func_wrap(
+            $crate::wasi::PREVIEW1,
+            stringify!($function),
+            |mut caller: wasmtime::Caller<'_, $crate::process::ProcState>, $($arg: $type),*| {
+                $crate::wasi::enter(
+                    &mut caller,
+                    $crate::rights::HostCall::$call,
+                    |cx| $function(cx, $($arg),*),
+                )
+            },
+        )?
+    };
+}

@@ -1,0 +1,35 @@
+//! `fd_prestat_*`: how a program finds the directories it was started with.
+
+use wasmtime::Linker;
+
+use crate::errno::Errno;
+use crate::host_fn;
+use crate::process::{HostResult, ProcState};
+use crate::wasi::HostCx;
+
+/// Offers this family's functions.
+pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+    host_fn!(linker, FdPrestatGet, fd_prestat_get(fd: u32, prestat: u32));
+    host_fn!(linker, FdPrestatDirName, fd_prestat_dir_name(fd: u32, path: u32, len: u32));
+    Ok(())
+}
+
+/// The tag of the only kind of prestat there is, a directory.
+const PREOPEN_DIR: u32 = 0;
+
+fn fd_prestat_get(cx: &mut HostCx<'_>, fd: u32, prestat: u32) -> HostResult {
+    // A library asks from descriptor 3 upwards until `EBADF`.
+    let name = cx.proc.fds.get(fd)?.preopen_name().ok_or(Errno::BADF)?;
+    let len = u32::try_from(name.len()).map_err(|_| Errno::NAMETOOLONG)?;
+    cx.mem
+        .write_u64(prestat, u64::from(PREOPEN_DIR) | u64::from(len) << 32)?;
+    Ok(())
+}
+
+fn fd_prestat_dir_name(cx: &mut HostCx<'_>, fd: u32, path: u32, len: u32) -> HostResult {
+    let name = cx.proc.fds.get(fd)?.preopen_name().ok_or(Errno::BADF)?;
+    if name.len() > len as usize {
+        return Err(Errno::NAMETOOLONG.into());
+    }
+    Ok(cx.mem.write(path, name)?)
+}
