@@ -1,0 +1,237 @@
+//! The compiled program against the obvious evaluation of the same policy, on
+//! an emulator of the kernel's BPF, and once on the kernel itself.
+
+use std::collections::BTreeSet;
+
+use oci_spec::runtime::LinuxSeccomp;
+use serde_json::json;
+
+use super::policy::Policy;
+use super::program::{Instruction, Program};
+use super::{SeccompError, compile};
+
+/// Runs a program as the kernel does; `None` when it leaves its bounds.
+fn emulate(program: &[Instruction], arch: u32, nr: u32, args: &[u64; 6]) -> Option<u32> {
+    let word = |offset: u32| match offset {
+        0 => nr,
+        4 => arch,
+        _ => {
+            let arg = args[((offset - 16) / 8) as usize];
+            if offset % 8 == 0 {
+                arg as u32
+            } else {
+                (arg >> 32) as u32
+            }
+        }
+    };
+    let (mut pc, mut acc) = (0_usize, 0_u32);
+    loop {
+        let i = program.get(pc)?;
+        pc += 1;
+        let branch = |holds: bool| usize::from(if holds { i.jt } else { i.jf });
+        match i.code {
+            0x20 => acc = word(i.k),
+            0x54 => acc &= i.k,
+            0x05 => pc += i.k as usize,
+            0x15 => pc += branch(acc == i.k),
+            0x25 => pc += branch(acc > i.k),
+            0x35 => pc += branch(acc >= i.k),
+            0x06 => return Some(i.k),
+            _ => return None,
+        }
+    }
+}
+
+fn profile(value: serde_json::Value) -> LinuxSeccomp {
+    serde_json::from_value(value).expect("a profile of the specification's shape")
+}
+
+const NATIVE: u32 = if cfg!(target_arch = "x86_64") {
+    0xc000_003e
+} else {
+    0xc000_00b7
+};
+
+/// Every number up to 600, every argument value next to a boundary of any
+/// condition, in every argument.
+fn assert_equal_everywhere(policy: &Policy) {
+    let program = Program::from_policy(policy).expect("compiles");
+    let mut values = BTreeSet::from([0, 1, u64::from(u32::MAX), 1 << 32, u64::MAX]);
+    for condition in policy
+        .decisions
+        .values()
+        .flat_map(|d| &d.rules)
+        .flat_map(|r| &r.conditions)
+    {
+        for v in [condition.value, condition.value ^ (1 << 32)] {
+            values.extend([v.wrapping_sub(1), v, v.wrapping_add(1)]);
+        }
+    }
+    for nr in (0..600).chain([0x3fff_ffff]) {
+        for &value in &values {
+            for index in 0..6 {
+                for rest in [0, value] {
+                    let mut args = [rest; 6];
+                    args[index] = value;
+                    assert_eq!(
+                        emulate(&program.instructions, NATIVE, nr, &args),
+                        Some(policy.evaluate(nr, &args)),
+                        "system call {nr} with {args:x?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_operator_decides_as_written() {
+    for (op, two) in [
+        ("NE", 0),
+        ("LT", 0),
+        ("LE", 0),
+        ("EQ", 0),
+        ("GE", 0),
+        ("GT", 0),
+        ("MASKED_EQ", 0x0000_0001_0000_0010_u64),
+    ] {
+        for value in [
+            0_u64,
+            5,
+            0xffff_ffff,
+            0x1_0000_0000,
+            0x1_0000_0010,
+            u64::MAX,
+        ] {
+            let policy = Policy::from_profile(&profile(json!({
+                "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38,
+                "syscalls": [
+                    {"names": ["read", "write", "close"], "action": "SCMP_ACT_ALLOW"},
+                    {"names": ["ioctl"], "action": "SCMP_ACT_ALLOW", "args": [
+                        {"index": 1, "value": value, "valueTwo": two, "op": format!("SCMP_CMP_{op}")},
+                        {"index": 2, "value": 7, "op": "SCMP_CMP_GE"}]},
+                    {"names": ["ioctl"], "action": "SCMP_ACT_LOG", "args": [
+                        {"index": 5, "value": value, "valueTwo": two, "op": format!("SCMP_CMP_{op}")}]}
+                ]
+            })))
+            .expect("valid");
+            assert_equal_everywhere(&policy);
+        }
+    }
+}
+
+#[test]
+fn a_long_profile_with_far_jumps_decides_as_written() {
+    let conditions: Vec<_> = (0..120)
+        .map(|v| {
+            json!({"names": ["personality", "clone"], "action": "SCMP_ACT_ALLOW",
+            "args": [{"index": 0, "value": v * 3, "op": "SCMP_CMP_EQ"}]})
+        })
+        .collect();
+    let policy = Policy::from_profile(&profile(json!({
+        "defaultAction": "SCMP_ACT_KILL_PROCESS", "syscalls": conditions
+    })))
+    .expect("valid");
+    assert!(
+        Program::from_policy(&policy)
+            .expect("compiles")
+            .instructions
+            .len()
+            > 600
+    );
+    assert_equal_everywhere(&policy);
+}
+
+#[test]
+fn other_architectures_and_x32_are_killed_even_where_the_default_allows() {
+    let program = compile(&profile(json!({"defaultAction": "SCMP_ACT_ALLOW",
+        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]})))
+    .expect("valid");
+    let run = |arch, nr| emulate(&program.instructions, arch, nr, &[0; 6]);
+    assert_eq!(run(NATIVE, 1), Some(libc::SECCOMP_RET_ALLOW));
+    assert_eq!(run(0x4000_0003, 1), Some(libc::SECCOMP_RET_KILL_PROCESS));
+    assert_eq!(
+        run(NATIVE, 0x4000_0001),
+        Some(libc::SECCOMP_RET_KILL_PROCESS)
+    );
+    assert_eq!(run(NATIVE, u32::MAX), Some(libc::SECCOMP_RET_KILL_PROCESS));
+}
+
+#[test]
+fn what_cannot_be_honoured_is_refused_by_name() {
+    let cases = [
+        (
+            json!({"defaultAction": "SCMP_ACT_NOTIFY"}),
+            "SCMP_ACT_NOTIFY",
+        ),
+        (
+            json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent.sock"}),
+            "listenerPath",
+        ),
+        (
+            json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 70000}),
+            "70000",
+        ),
+        (
+            json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"],
+            "action": "SCMP_ACT_ALLOW", "args": [{"index": 6, "value": 0, "op": "SCMP_CMP_EQ"}]}]}),
+            "syscalls[0].args[0].index",
+        ),
+        (
+            json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            {"names": ["no_such_call"], "action": "SCMP_ACT_ERRNO"}]}),
+            "no_such_call",
+        ),
+    ];
+    for (value, expected) in cases {
+        let error = compile(&profile(value)).expect_err(expected).to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn names_of_other_architectures_are_passed_over() {
+    let program = compile(&profile(
+        json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+        {"names": ["_llseek", "socketcall", "no_such_call"], "action": "SCMP_ACT_ALLOW"}]}),
+    ));
+    assert!(program.is_ok());
+}
+
+#[test]
+fn too_many_conditions_are_an_error_not_a_truncated_filter() {
+    let args: Vec<_> = (0..1200)
+        .map(|v| {
+            json!({"names": ["ioctl"], "action": "SCMP_ACT_ALLOW",
+            "args": [{"index": 1, "value": v, "op": "SCMP_CMP_EQ"}]})
+        })
+        .collect();
+    let error = compile(&profile(
+        json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": args}),
+    ));
+    assert!(matches!(error, Err(SeccompError::TooLong(_))));
+}
+
+#[test]
+fn the_kernel_takes_and_enforces_the_filter() {
+    let program = compile(&profile(
+        json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        {"names": ["getppid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 77}]}),
+    ))
+    .expect("valid");
+    // A filter binds the thread that loads it, so the test runner stays free.
+    std::thread::spawn(move || {
+        // SAFETY: prctl with constant arguments changes only this thread.
+        assert_eq!(
+            unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) },
+            0
+        );
+        super::load(&program).expect("the kernel takes it");
+        // SAFETY: getppid takes no arguments and touches no memory.
+        let result = unsafe { libc::syscall(libc::SYS_getppid) };
+        assert_eq!(result, -1);
+        assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(77));
+    })
+    .join()
+    .expect("the filtered thread");
+}
