@@ -64,7 +64,6 @@ host_calls! {
     PathRename => "wasi_snapshot_preview1" "path_rename",
     PathSymlink => "wasi_snapshot_preview1" "path_symlink",
     PathUnlinkFile => "wasi_snapshot_preview1" "path_unlink_file",
-    PollOneoff => "wasi_snapshot_preview1" "poll_oneoff",
     ProcExit => "wasi_snapshot_preview1" "proc_exit",
     ProcRaise => "wasi_snapshot_preview1" "proc_raise",
     RandomGet => "wasi_snapshot_preview1" "random_get",
@@ -77,8 +76,8 @@ host_calls! {
     PathOpenWrite of "path_open",
     PathOpenCreate of "path_open",
     PathOpenTruncate of "path_open",
-    PollOneoffClock of "poll_oneoff",
-    PollOneoffFd of "poll_oneoff",
+    PollClock of "poll_oneoff",
+    PollFd of "poll_oneoff",
 }
 
 /// A set of host calls: one bit each, tested on every call.

@@ -54,6 +54,17 @@ pub fn enter(
     if !state.rights.contains(call) {
         return Ok(i32::from(state.denied(call).raw()));
     }
+    enter_judging(caller, body)
+}
+
+/// As [`enter`], for a function whose every right depends on its arguments: the body itself
+/// asks [`ProcState::require`] before it does anything.
+#[inline]
+pub fn enter_judging(
+    caller: &mut Caller<'_, ProcState>,
+    body: impl FnOnce(&mut HostCx<'_>) -> HostResult,
+) -> wasmtime::Result<i32> {
+    let state = caller.data_mut();
     // An entry point cannot run before its memory is known: see `ProcState::memory`.
     let Some(memory) = state.memory else {
         return Ok(i32::from(crate::errno::Errno::FAULT.raw()));
@@ -72,8 +83,18 @@ pub fn enter(
 /// Declares one preview 1 function: `host_fn!(linker, FdWrite, fd_write(fd: u32, …))` registers
 /// the function `fd_write` in scope under its own name, behind the filter for
 /// `HostCall::FdWrite`. Arguments are `u32`, `i32`, `u64` or `i64`; the guest gets an `i32` errno.
+/// With `judging` in the call's place there is no filter in front: see [`enter_judging`].
 #[macro_export]
 macro_rules! host_fn {
+    ($linker:expr, judging, $function:ident($($arg:ident: $type:ty),* $(,)?)) => {
+        $linker.func_wrap(
+            $crate::wasi::PREVIEW1,
+            stringify!($function),
+            |mut caller: wasmtime::Caller<'_, $crate::process::ProcState>, $($arg: $type),*| {
+                $crate::wasi::enter_judging(&mut caller, |cx| $function(cx, $($arg),*))
+            },
+        )?
+    };
     ($linker:expr, $call:ident, $function:ident($($arg:ident: $type:ty),* $(,)?)) => {
         $linker.func_wrap(
             $crate::wasi::PREVIEW1,
