@@ -1,1 +1,22 @@
-//! See ARCHITECTURE.md.
+//! The megabinary format: everything that can be said about `container.wasm` and `manifest.json`
+//! without a file system and without an engine. The published specification is `runtime-spec/`;
+//! items name the file of it that they implement.
+//!
+//! [`module::Megabinary`], the one thing other crates take.
+//!
+//! Parsers here are total: any bytes give a value or a named error, never a panic, a hang or an
+//! unbounded allocation.
+
+#![forbid(unsafe_code)]
+
+pub mod capability;
+pub mod digest;
+pub mod dispatch;
+pub mod limits;
+pub mod module;
+pub mod names;
+pub mod section;
+
+/// Version of the virtual kernel's interface that this tree implements (`runtime-spec/vkernel-abi.md`).
+/// A manifest's and a section's `vkernel_version` are requirements on it.
+pub const VKERNEL_VERSION: &str = "0.2.0";
