@@ -129,23 +129,13 @@ impl Audit {
         self.exec(
             pid,
             &program.path,
-            Some(hex_digest(&program.digest)),
+            Some(program.digest.to_string()),
             Some(program.entry.clone()),
             Decision::DeniedCall {
-                call: call.name().to_owned(),
+                call: call.to_string(),
             },
         );
     }
-}
-
-fn hex_digest(digest: &[u8; 32]) -> String {
-    use std::fmt::Write as _;
-    digest
-        .iter()
-        .fold(String::from("sha256:"), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 fn now() -> String {

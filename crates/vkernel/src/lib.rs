@@ -4,11 +4,17 @@
 //! compiled [`artifact`] become a [`kernel`], and the kernel runs [`process`]es whose only way
 //! out is the host functions in [`wasi`], each behind the capability filter.
 
+pub mod artifact;
 pub mod audit;
 pub mod descriptor;
+pub mod engine;
 pub mod errno;
+pub mod exec;
 pub mod fs;
+pub mod kernel;
 pub mod kill;
+pub mod plan;
 pub mod process;
 pub mod rights;
+pub mod signal;
 pub mod wasi;

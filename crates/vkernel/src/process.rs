@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use megabinary::digest::Digest;
 use wasmtime::{Memory, StoreLimits};
 
 use crate::audit::Audit;
 use crate::descriptor::FdTable;
 use crate::errno::Errno;
-use crate::fs::Root;
+use crate::fs::Vfs;
 use crate::kill::KillToken;
 use crate::rights::{HostCall, HostCallSet};
 
@@ -88,8 +89,8 @@ pub struct ProcState {
     pub rights: HostCallSet,
     /// Its descriptors.
     pub fds: FdTable,
-    /// The container's root, shared by all processes.
-    pub root: Arc<Root>,
+    /// The container's file system, shared by all processes.
+    pub vfs: Arc<Vfs>,
     /// Asks and tells whether the process has to end.
     pub kill: KillToken,
     /// Bounds on memory and tables, enforced by the engine.
@@ -112,7 +113,7 @@ pub struct Program {
     /// Path as resolved inside the container's root, or the tool's name.
     pub path: String,
     /// Digest the program was found by.
-    pub digest: [u8; 32],
+    pub digest: Digest,
     /// Entry point in the megabinary.
     pub entry: String,
 }
@@ -122,7 +123,8 @@ impl ProcState {
     #[cold]
     pub fn denied(&mut self, call: HostCall) -> Errno {
         self.denials += 1;
-        if self.reported.insert(call) {
+        if !self.reported.contains(call) {
+            self.reported.insert(call);
             self.audit.denied_call(self.pid, &self.program, call);
         }
         Errno::NOTCAPABLE

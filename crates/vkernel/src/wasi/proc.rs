@@ -5,6 +5,7 @@ use wasmtime::{Caller, Linker};
 use crate::errno::Errno;
 use crate::host_fn;
 use crate::process::{End, HostResult, ProcState};
+use crate::signal::{Action, default_action};
 use crate::wasi::{HostCx, PREVIEW1};
 
 /// Offers this family's functions.
@@ -22,19 +23,11 @@ pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// What a signal does to a process that has no handler for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Action {
-    Ignore,
-    /// Linux's number to die of.
-    End(i32),
-}
-
-/// The default action of a preview 1 signal number, or `EINVAL`.
-fn default_action(signal: u32) -> Result<Action, Errno> {
-    // Preview 1 numbers differ from Linux's from 16 up, where Linux has SIGSTKFLT.
+/// Linux's number for a preview 1 signal number, or `EINVAL`; none for number 0, which is none.
+fn linux_signal(signal: u32) -> Result<Option<i32>, Errno> {
+    // The two agree up to 15; there Linux has SIGSTKFLT.
     let linux = match signal {
-        0 => return Ok(Action::Ignore),
+        0 => return Ok(None),
         1..=15 => signal as i32,
         16 => libc::SIGCHLD,
         17 => libc::SIGCONT,
@@ -53,18 +46,18 @@ fn default_action(signal: u32) -> Result<Action, Errno> {
         30 => libc::SIGSYS,
         _ => return Err(Errno::INVAL),
     };
-    match linux {
-        libc::SIGCHLD | libc::SIGCONT | libc::SIGURG | libc::SIGWINCH => Ok(Action::Ignore),
-        // Stopping one virtual process would need someone who can continue it.
-        libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => Err(Errno::NOTSUP),
-        other => Ok(Action::End(other)),
-    }
+    Ok(Some(linux))
 }
 
 fn proc_raise(_cx: &mut HostCx<'_>, signal: u32) -> HostResult {
-    match default_action(signal)? {
+    let Some(signal) = linux_signal(signal)? else {
+        return Ok(());
+    };
+    match default_action(signal) {
         Action::Ignore => Ok(()),
-        Action::End(signal) => Err(End::Signal(signal).into()),
+        Action::End => Err(End::Signal(signal).into()),
+        // Who stops alone has nobody who could continue it.
+        Action::Stop => Err(Errno::NOTSUP.into()),
     }
 }
 
@@ -75,15 +68,15 @@ fn sched_yield(_cx: &mut HostCx<'_>) -> HostResult {
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, default_action};
+    use super::linux_signal;
     use crate::errno::Errno;
 
     #[test]
     fn signal_numbers_are_those_of_preview_1() {
-        assert_eq!(default_action(6), Ok(Action::End(libc::SIGABRT)));
-        assert_eq!(default_action(16), Ok(Action::Ignore));
-        assert_eq!(default_action(30), Ok(Action::End(libc::SIGSYS)));
-        assert_eq!(default_action(18), Err(Errno::NOTSUP));
-        assert_eq!(default_action(31), Err(Errno::INVAL));
+        assert_eq!(linux_signal(0), Ok(None));
+        assert_eq!(linux_signal(6), Ok(Some(libc::SIGABRT)));
+        assert_eq!(linux_signal(16), Ok(Some(libc::SIGCHLD)));
+        assert_eq!(linux_signal(30), Ok(Some(libc::SIGSYS)));
+        assert_eq!(linux_signal(31), Err(Errno::INVAL));
     }
 }

@@ -1,0 +1,174 @@
+//! The one engine configuration, for the side that compiles and the side that runs.
+//!
+//! An artifact loads only into an engine whose settings equal those it was compiled with, so both
+//! sides call [`config`] and neither adds a setting that changes code.
+
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, WasmBacktraceDetails, WasmFeatures};
+
+/// The exact engine version artifacts are compiled with. A test compares it with `Cargo.lock`:
+/// a fix in the compiler must reach artifacts that were compiled before it.
+pub const WASMTIME_VERSION: &str = "48.0.8";
+
+/// Names everything about [`config`] that changes compiled code. The runtime cannot ask the
+/// engine for this, because the engine knows it only with its compiler; the toolchain's tests
+/// compare it with the engine's own compatibility hash and fail when that moves and this does not.
+pub const ENGINE_ID: &str = "engine-1";
+
+/// Native stack a guest's code may use before it traps, in bytes: what Linux gives a process.
+/// Interpreters recurse on it once per call of the interpreted program.
+pub const GUEST_STACK: usize = 8 << 20;
+
+/// Native stack above the guest's that host functions run on, in bytes.
+pub const HOST_STACK: usize = 1 << 20;
+
+/// Settings shared by compiling and running.
+///
+/// - The features are those compilers for WASI preview 1 emit, and no more: less to attack, and
+///   no collected heap (`gc`), shared memory or component machinery in the process.
+/// - Epoch interruption is how code in a loop is stopped. Nothing ticks: the epoch moves only
+///   when a process has to end. It costs a load and a branch at each loop head and call.
+/// - Each memory reserves the whole 4 GiB a 32-bit address reaches plus a guard, so that code
+///   needs no bounds checks and a growing memory never moves. The reservation is address space,
+///   not memory; RLIMIT_AS must not count it. The guard before it catches a wrong address
+///   computation of the compiler.
+/// - No address map and no unwind tables in artifacts: a trap's backtrace names functions, which
+///   needs neither, and artifacts get smaller and load faster.
+/// - Nothing is taken from the environment (`WASMTIME_BACKTRACE_DETAILS`).
+#[must_use]
+pub fn config() -> Config {
+    let mut config = Config::new();
+    for feature in ENABLED {
+        config.wasm_features(*feature, true);
+    }
+    for feature in DISABLED {
+        config.wasm_features(*feature, false);
+    }
+    config
+        .gc_support(false)
+        .concurrency_support(false)
+        .shared_memory(false)
+        .signals_based_traps(true)
+        .epoch_interruption(true)
+        .consume_fuel(false)
+        .async_stack_size(GUEST_STACK + HOST_STACK)
+        .max_wasm_stack(GUEST_STACK)
+        .allocation_strategy(InstanceAllocationStrategy::OnDemand)
+        .memory_reservation(4 << 30)
+        .memory_guard_size(32 << 20)
+        .memory_may_move(false)
+        .guard_before_linear_memory(true)
+        .memory_init_cow(true)
+        .table_lazy_init(true)
+        .debug_info(false)
+        .generate_address_map(false)
+        .native_unwind_info(false)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    config
+}
+
+const ENABLED: &[WasmFeatures] = &[
+    WasmFeatures::MUTABLE_GLOBAL,
+    WasmFeatures::SATURATING_FLOAT_TO_INT,
+    WasmFeatures::SIGN_EXTENSION,
+    WasmFeatures::REFERENCE_TYPES,
+    WasmFeatures::MULTI_VALUE,
+    WasmFeatures::BULK_MEMORY,
+    WasmFeatures::SIMD,
+    WasmFeatures::TAIL_CALL,
+    WasmFeatures::EXTENDED_CONST,
+    WasmFeatures::FLOATS,
+];
+
+const DISABLED: &[WasmFeatures] = &[
+    WasmFeatures::RELAXED_SIMD,
+    WasmFeatures::THREADS,
+    WasmFeatures::SHARED_EVERYTHING_THREADS,
+    WasmFeatures::MULTI_MEMORY,
+    WasmFeatures::MEMORY64,
+    WasmFeatures::EXCEPTIONS,
+    WasmFeatures::LEGACY_EXCEPTIONS,
+    WasmFeatures::FUNCTION_REFERENCES,
+    WasmFeatures::GC,
+    WasmFeatures::CUSTOM_PAGE_SIZES,
+    WasmFeatures::STACK_SWITCHING,
+    WasmFeatures::WIDE_ARITHMETIC,
+    WasmFeatures::COMPONENT_MODEL,
+    WasmFeatures::MEMORY_CONTROL,
+];
+
+/// An engine with [`config`]. In a program without the compiler it can only load artifacts.
+pub fn engine() -> wasmtime::Result<Engine> {
+    Engine::new(&config())
+}
+
+/// What the processor offers that compiled code may depend on: architecture and features.
+///
+/// The compiler uses what it finds, so an artifact belongs to the processor it was made on.
+#[must_use]
+pub fn cpu_identity() -> String {
+    let mut features = vec![std::env::consts::ARCH];
+    #[cfg(target_arch = "x86_64")]
+    {
+        macro_rules! detect {
+            ($($name:tt)*) => {$(
+                if std::arch::is_x86_feature_detected!($name) {
+                    features.push($name);
+                }
+            )*};
+        }
+        detect!("cmpxchg16b" "sse3" "ssse3" "sse4.1" "sse4.2" "popcnt" "avx" "avx2" "fma" "bmi1"
+                "bmi2" "lzcnt" "avx512f" "avx512dq" "avx512vl" "avx512vbmi" "avx512bitalg");
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        macro_rules! detect {
+            ($($name:tt)*) => {$(
+                if std::arch::is_aarch64_feature_detected!($name) {
+                    features.push($name);
+                }
+            )*};
+        }
+        detect!("lse" "paca" "pacg" "bti" "fp16" "dotprod");
+    }
+    features.join("+")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{WASMTIME_VERSION, engine};
+
+    #[test]
+    fn the_version_in_cache_keys_is_the_one_that_is_locked() {
+        let lock = include_str!("../../../Cargo.lock");
+        let locked = format!("name = \"wasmtime\"\nversion = \"{WASMTIME_VERSION}\"");
+        assert!(
+            lock.contains(&locked),
+            "set WASMTIME_VERSION to the version in Cargo.lock"
+        );
+    }
+
+    fn compiles(wat: &str) -> bool {
+        wasmtime::Module::new(&engine().unwrap(), wat).is_ok()
+    }
+
+    #[test]
+    fn what_compilers_for_wasi_emit_is_accepted_and_the_rest_refused() {
+        assert!(compiles(
+            "(module (func (param v128) (result v128) local.get 0 v128.not))"
+        ));
+        assert!(compiles(
+            "(module (func (result i32 i32) i32.const 1 i32.const 2))"
+        ));
+        assert!(compiles("(module (func $f return_call $f))"));
+        assert!(compiles("(module (table 1 funcref) (table 1 funcref))"));
+        assert!(compiles(
+            "(module (memory 1) (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 1))))"
+        ));
+        assert!(!compiles("(module (memory 1 1 shared))"));
+        assert!(!compiles("(module (memory i64 1))"));
+        assert!(!compiles("(module (memory 1) (memory 1))"));
+        assert!(!compiles("(module (tag))"));
+        assert!(!compiles("(module (type (struct)))"));
+        assert!(!compiles("(component)"));
+    }
+}

@@ -1,0 +1,198 @@
+//! From a path, digest or tool's name to the one thing that may run for it.
+//!
+//! The digest lookup is the only resolution: nothing a file says about itself chooses an entry
+//! point, arguments or rights. The steps are those of exec in every system, with the signature's
+//! manifest where others have a loader.
+
+mod error;
+mod file;
+mod search;
+
+use std::os::fd::OwnedFd;
+
+use megabinary::digest::Digest;
+
+use crate::audit::{Audit, Decision};
+use crate::errno::Errno;
+use crate::plan::{Plan, Target};
+
+pub use error::ExecError;
+use file::Contents;
+pub use file::MAX_SCRIPT;
+pub use search::DEFAULT_PATH;
+
+/// What a process is asked to execute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExecTarget {
+    /// A name as `execvp` takes it: with a slash a path, otherwise searched in `PATH`.
+    Search(Vec<u8>),
+    /// A path, relative to the working directory unless absolute.
+    Path(Vec<u8>),
+    /// A digest of the manifest; no file is looked at.
+    Digest(Digest),
+    /// An agent tool of the manifest, by its name.
+    Tool(String),
+}
+
+/// An executable file as the resolver opened it.
+#[derive(Debug)]
+pub struct Executable {
+    /// A regular file with execute permission, open for reading at its start.
+    pub fd: OwnedFd,
+    /// Where it really stands in the container's root.
+    pub path: Vec<u8>,
+}
+
+/// Opens a path for execution: `ENOENT` and the like where there is nothing, `EACCES` for what is
+/// no regular file or lacks execute permission.
+pub type OpenExecutable<'a> = dyn Fn(&[u8]) -> Result<Executable, Errno> + 'a;
+
+/// What was found and may run.
+pub struct Found<'p> {
+    /// The manifest's entry.
+    pub target: Target<'p>,
+    /// Path in the root, the tool's name or the digest: for reports.
+    pub label: String,
+    /// The sealed copy of a script's bytes, which hash to the entry's digest.
+    pub script: Option<OwnedFd>,
+}
+
+/// Decides what `target` executes, and records the decision.
+///
+/// `path_variable` is the value of `PATH` in the environment of the new process.
+pub fn find<'p>(
+    plan: &'p Plan,
+    target: &ExecTarget,
+    path_variable: Option<&[u8]>,
+    open: &OpenExecutable<'_>,
+    audit: &Audit,
+    pid: u32,
+) -> Result<Found<'p>, ExecError> {
+    let found = match target {
+        ExecTarget::Search(name) => search::search(name, path_variable, |path| {
+            by_path(plan, path, open, audit, pid)
+        }),
+        ExecTarget::Path(path) => by_path(plan, path, open, audit, pid),
+        ExecTarget::Digest(digest) => match plan.lookup(digest) {
+            Some(target) => known(plan, target, open),
+            None => Err(ExecError::UnknownDigest {
+                digest: *digest,
+                container: *plan.container_id(),
+            }),
+        },
+        ExecTarget::Tool(name) => match plan.tool(name) {
+            Some(target) => known(plan, target, open),
+            None => Err(ExecError::UnknownTool {
+                name: name.clone(),
+                container: *plan.container_id(),
+            }),
+        },
+    }?;
+    audit.exec(
+        pid,
+        &found.label,
+        Some(found.target.digest().to_string()),
+        Some(found.target.entry().to_owned()),
+        Decision::Allowed,
+    );
+    Ok(found)
+}
+
+fn by_path<'p>(
+    plan: &'p Plan,
+    path: &[u8],
+    open: &OpenExecutable<'_>,
+    audit: &Audit,
+    pid: u32,
+) -> Result<Found<'p>, ExecError> {
+    let shown = || String::from_utf8_lossy(path).into_owned();
+    let executable = open(path).map_err(|errno| ExecError::open(shown(), errno))?;
+    let contents = Contents::read(&executable.fd).map_err(|errno| ExecError::Read {
+        path: shown(),
+        errno,
+    })?;
+    let label = String::from_utf8_lossy(&executable.path).into_owned();
+    let Some(target) = plan.lookup(contents.digest()) else {
+        // The manifest may name the path as asked for or where the links lead.
+        let expected = plan
+            .named_for_path(&label)
+            .or_else(|| plan.named_for_path(&shown()))
+            .map(|target| *target.digest());
+        let (found, container) = (*contents.digest(), *plan.container_id());
+        let (decision, error) = match expected {
+            None => (
+                Decision::Unknown,
+                ExecError::Unknown {
+                    path: shown(),
+                    found,
+                    container,
+                },
+            ),
+            Some(expected) => (
+                Decision::Modified {
+                    expected: expected.to_string(),
+                },
+                ExecError::Modified {
+                    path: shown(),
+                    found,
+                    expected,
+                    container,
+                },
+            ),
+        };
+        audit.exec(pid, &label, Some(found.to_string()), None, decision);
+        return Err(error);
+    };
+    let script = contents
+        .script_for(&target)
+        .map_err(|errno| ExecError::Read {
+            path: shown(),
+            errno,
+        })?;
+    Ok(Found {
+        target,
+        label,
+        script,
+    })
+}
+
+/// An entry that was named rather than found by its file. Its file is needed only for the bytes of
+/// a script; where there is none, or it is not the one the manifest means, the entry's program
+/// runs without.
+fn known<'p>(
+    plan: &'p Plan,
+    target: Target<'p>,
+    open: &OpenExecutable<'_>,
+) -> Result<Found<'p>, ExecError> {
+    let label = target
+        .tool_name()
+        .or(target.path())
+        .map_or_else(|| target.digest().to_string(), str::to_owned);
+    let mut script = None;
+    if let Some(path) = target.path().filter(|_| target.shares_entry()) {
+        let executable =
+            open(path.as_bytes()).map_err(|errno| ExecError::open(path.to_owned(), errno))?;
+        let read = |errno| ExecError::Read {
+            path: path.to_owned(),
+            errno,
+        };
+        let contents = Contents::read(&executable.fd).map_err(read)?;
+        if contents.digest() != target.digest() {
+            return Err(ExecError::Modified {
+                path: path.to_owned(),
+                found: *contents.digest(),
+                expected: *target.digest(),
+                container: *plan.container_id(),
+            });
+        }
+        script = contents.script_for(&target).map_err(read)?;
+    }
+    Ok(Found {
+        target,
+        label,
+        script,
+    })
+}
+
+#[cfg(test)]
+mod tests;

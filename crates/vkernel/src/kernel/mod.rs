@@ -1,0 +1,148 @@
+//! The virtual kernel of one OCI process: loads the megabinary once and runs processes of it.
+
+mod outcome;
+mod run;
+mod signals;
+mod spec;
+
+use std::sync::Arc;
+
+use wasmtime::{Engine, InstancePre, Linker, ModuleExport};
+
+use crate::artifact::{Artifact, ArtifactError};
+use crate::audit::{Audit, AuditSink};
+use crate::engine;
+use crate::exec::ExecError;
+use crate::fs::Vfs;
+use crate::kill;
+use crate::plan::Plan;
+use crate::process::ProcState;
+use crate::wasi;
+
+pub use run::Running;
+pub use spec::{ExitStatus, FIRST_PASSED, Limits, ProcessSpec, ROOT_DIR};
+
+/// What a kernel is made of.
+pub struct KernelConfig {
+    /// What may run: made of the verified megabinary.
+    pub plan: Plan,
+    /// The same megabinary, compiled.
+    pub artifact: Artifact,
+    /// The container's file system.
+    pub vfs: Vfs,
+    /// Where decisions are recorded.
+    pub audit: Box<dyn AuditSink>,
+    /// How the operator calls the container, for records.
+    pub label: String,
+    /// Bounds on each process.
+    pub limits: Limits,
+}
+
+/// Why there is no kernel.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// The engine does not start.
+    #[error("starting the engine: {0}")]
+    Engine(wasmtime::Error),
+    /// The compiled code does not load.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The megabinary wants a function this kernel does not have.
+    #[error("linking the megabinary to the virtual kernel: {0:#}; it needs a newer megarun")]
+    Imports(wasmtime::Error),
+    /// The compiled code is not a megabinary's.
+    #[error(
+        "the compiled megabinary has no export `{0}`; remove it from the cache to have it compiled again"
+    )]
+    Export(&'static str),
+    /// The host refuses a signal handler.
+    #[error("installing the handler that interrupts system calls: {0}")]
+    Signals(std::io::Error),
+}
+
+/// A loaded megabinary with everything its processes share. Cheap to clone.
+#[derive(Clone)]
+pub struct Kernel(Arc<Shared>);
+
+struct Shared {
+    engine: Engine,
+    instance: InstancePre<ProcState>,
+    memory: ModuleExport,
+    dispatch: ModuleExport,
+    plan: Plan,
+    vfs: Arc<Vfs>,
+    audit: Arc<Audit>,
+    limits: Limits,
+}
+
+impl Kernel {
+    /// Loads the compiled megabinary. Nothing of it runs yet.
+    pub fn new(config: KernelConfig) -> Result<Kernel, KernelError> {
+        let engine = engine::engine().map_err(KernelError::Engine)?;
+        Self::with_engine(&engine, config)
+    }
+
+    /// As [`Kernel::new`], on an engine made by [`engine::engine`].
+    pub fn with_engine(engine: &Engine, config: KernelConfig) -> Result<Kernel, KernelError> {
+        let KernelConfig {
+            plan,
+            artifact,
+            vfs,
+            audit,
+            label,
+            limits,
+        } = config;
+        let module = artifact.load(engine)?;
+        let export = |name| {
+            module
+                .get_export_index(name)
+                .ok_or(KernelError::Export(name))
+        };
+        let memory = export("memory")?;
+        let dispatch = export("_dispatch")?;
+        let mut linker = Linker::new(engine);
+        wasi::register(&mut linker).map_err(KernelError::Engine)?;
+        let instance = linker
+            .instantiate_pre(&module)
+            .map_err(KernelError::Imports)?;
+        kill::install_interrupt_handler().map_err(KernelError::Signals)?;
+        Ok(Kernel(Arc::new(Shared {
+            engine: engine.clone(),
+            instance,
+            memory,
+            dispatch,
+            plan,
+            vfs: Arc::new(vfs),
+            audit: Arc::new(Audit::new(label, audit)),
+            limits,
+        })))
+    }
+
+    /// What may run in it.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.0.plan
+    }
+
+    /// Runs a process to its end as process 1 of the container: the host's signals are its
+    /// signals, with their default actions.
+    ///
+    /// While it runs, the calling thread has those signals blocked; threads that are not the
+    /// kernel's must have them blocked already, or they act on the whole program.
+    pub fn run(&self, spec: ProcessSpec) -> Result<ExitStatus, ExecError> {
+        let blocked = signals::Blocked::new();
+        let running = self.spawn(spec)?;
+        Ok(blocked.forward_until_ended(running))
+    }
+
+    /// Starts a process on a thread of its own; the host's signals do not concern it.
+    pub fn spawn(&self, spec: ProcessSpec) -> Result<Running, ExecError> {
+        Running::start(self, spec)
+    }
+
+    /// Runs a process on the calling thread, for a caller that has nothing else to do meanwhile.
+    /// The thread needs the stack that [`engine::GUEST_STACK`] and [`engine::HOST_STACK`] name.
+    pub fn run_here(&self, spec: ProcessSpec) -> Result<ExitStatus, ExecError> {
+        run::run_here(self, spec)
+    }
+}

@@ -1,0 +1,170 @@
+//! From a verified megabinary to a plan.
+
+use std::collections::HashMap;
+
+use megabinary::capability::HostCallSet;
+use megabinary::digest::Digest;
+
+use super::{ExecRule, List, NetworkPolicy, Plan, Program, TargetRecord, Text};
+
+/// Pages of 64 KiB a 32-bit memory can have.
+const ALL_PAGES: u64 = 65536;
+
+/// Why a verified megabinary cannot run here.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanBuildError {
+    /// It wants another virtual kernel.
+    #[error(
+        "the container's {place} asks for a virtual kernel {required}, this is {}; \
+         install a megarun that provides it",
+        megabinary::VKERNEL_VERSION
+    )]
+    KernelVersion {
+        /// `manifest` or `metadata section`.
+        place: &'static str,
+        /// The requirement.
+        required: String,
+    },
+    /// Manifest and module disagree. Verification excludes it; checked again because rights hang
+    /// on it.
+    #[error(
+        "manifest entry {digest} starts `{entry}`, which no program of the megabinary provides"
+    )]
+    NoProgram {
+        /// The entry's digest.
+        digest: Digest,
+        /// Its entry point.
+        entry: String,
+    },
+    /// More text than a plan can hold.
+    #[error("the manifest's texts are larger than 4 GiB together")]
+    TooLarge,
+}
+
+/// What one digest means, before it becomes a record.
+pub(super) struct NewTarget<'a> {
+    pub digest: Digest,
+    pub entry: &'a str,
+    pub rights: HostCallSet,
+    pub path: Option<&'a str>,
+    pub tool: Option<&'a str>,
+    pub args: Vec<&'a str>,
+    pub exec: Vec<&'a str>,
+}
+
+/// Collects texts and records.
+pub(super) struct Builder {
+    plan: Plan,
+    /// Texts that are already in the pool: entry points and arguments repeat.
+    seen: HashMap<String, Text>,
+    programs: HashMap<String, u32>,
+}
+
+impl Builder {
+    pub fn new(
+        container_id: Digest,
+        [name, version, image_switch]: [&str; 3],
+        networking: NetworkPolicy,
+        exec: ExecRule,
+    ) -> Result<Builder, PlanBuildError> {
+        let mut builder = Builder {
+            plan: Plan {
+                container_id,
+                name: Text::default(),
+                version: Text::default(),
+                image_switch: Text::default(),
+                networking,
+                exec,
+                programs: Vec::new(),
+                targets: Vec::new(),
+                list: Vec::new(),
+                pool: String::new(),
+            },
+            seen: HashMap::new(),
+            programs: HashMap::new(),
+        };
+        builder.plan.name = builder.text(name)?;
+        builder.plan.version = builder.text(version)?;
+        builder.plan.image_switch = builder.text(image_switch)?;
+        Ok(builder)
+    }
+
+    pub fn program(
+        &mut self,
+        entry: &str,
+        name: &str,
+        min_pages: u64,
+        max_pages: Option<u64>,
+    ) -> Result<(), PlanBuildError> {
+        let index = self.plan.programs.len() as u32;
+        let program = Program {
+            entry: self.text(entry)?,
+            name: self.text(name)?,
+            min_pages: min_pages.min(ALL_PAGES) as u32,
+            max_pages: max_pages.unwrap_or(ALL_PAGES).min(ALL_PAGES) as u32,
+        };
+        self.plan.programs.push(program);
+        self.programs.insert(entry.to_owned(), index);
+        Ok(())
+    }
+
+    pub fn target(&mut self, new: NewTarget<'_>) -> Result<(), PlanBuildError> {
+        let program = *self
+            .programs
+            .get(new.entry)
+            .ok_or_else(|| PlanBuildError::NoProgram {
+                digest: new.digest,
+                entry: new.entry.to_owned(),
+            })?;
+        let record = TargetRecord {
+            digest: new.digest,
+            rights: new.rights,
+            program,
+            path: new.path.map(|path| self.text(path)).transpose()?,
+            tool: new.tool.map(|tool| self.text(tool)).transpose()?,
+            args: self.list(&new.args)?,
+            exec: self.list(&new.exec)?,
+            shares_entry: false,
+        };
+        self.plan.targets.push(record);
+        Ok(())
+    }
+
+    pub fn finish(mut self) -> Plan {
+        self.plan.targets.sort_by_key(|record| record.digest);
+        let mut users = vec![0u32; self.plan.programs.len()];
+        for record in &self.plan.targets {
+            users[record.program as usize] += 1;
+        }
+        for record in &mut self.plan.targets {
+            record.shares_entry = users[record.program as usize] > 1;
+        }
+        self.plan
+    }
+
+    fn text(&mut self, text: &str) -> Result<Text, PlanBuildError> {
+        if let Some(known) = self.seen.get(text) {
+            return Ok(*known);
+        }
+        let start = u32::try_from(self.plan.pool.len()).map_err(|_| PlanBuildError::TooLarge)?;
+        let len = u32::try_from(text.len()).map_err(|_| PlanBuildError::TooLarge)?;
+        start.checked_add(len).ok_or(PlanBuildError::TooLarge)?;
+        self.plan.pool.push_str(text);
+        let place = Text { start, len };
+        self.seen.insert(text.to_owned(), place);
+        Ok(place)
+    }
+
+    fn list(&mut self, texts: &[&str]) -> Result<List, PlanBuildError> {
+        let start = u32::try_from(self.plan.list.len()).map_err(|_| PlanBuildError::TooLarge)?;
+        for text in texts {
+            let place = self.text(text)?;
+            self.plan.list.push(place);
+        }
+        let end = u32::try_from(self.plan.list.len()).map_err(|_| PlanBuildError::TooLarge)?;
+        Ok(List {
+            start,
+            count: end - start,
+        })
+    }
+}
