@@ -1,1 +1,3 @@
-//! See ARCHITECTURE.md.
+//! The toolchain: links WASI programs into a signed megabinary.
+
+pub mod link;

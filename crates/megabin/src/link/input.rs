@@ -1,0 +1,462 @@
+//! One input program: its sections, read once, with everything refused that cannot be linked.
+
+use std::collections::BTreeMap;
+
+use wasmparser::{
+    Encoding, ExternalKind, FuncToValidate, FuncType, FunctionBody, GlobalType, Parser, Payload,
+    TableInit, TableType, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+};
+
+use super::consts::{Const, evaluate};
+use super::error::Refusal;
+use super::imports;
+
+/// The features a program may use: exactly those the virtual kernel's engine enables.
+pub(crate) const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
+    .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
+    .union(WasmFeatures::SIGN_EXTENSION)
+    .union(WasmFeatures::REFERENCE_TYPES)
+    .union(WasmFeatures::MULTI_VALUE)
+    .union(WasmFeatures::BULK_MEMORY)
+    .union(WasmFeatures::SIMD)
+    .union(WasmFeatures::TAIL_CALL)
+    .union(WasmFeatures::FLOATS)
+    .union(WasmFeatures::EXTENDED_CONST);
+
+/// An imported function.
+#[derive(Debug)]
+pub(crate) struct Import<'a> {
+    pub module: &'a str,
+    pub name: &'a str,
+}
+
+/// Initial and maximum size, in pages of 64 KiB.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    pub min: u64,
+    pub max: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Global {
+    pub ty: GlobalType,
+    pub init: Const,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum DataKind {
+    Active { offset: u32 },
+    Passive,
+}
+
+#[derive(Debug)]
+pub(crate) struct DataSegment<'a> {
+    pub kind: DataKind,
+    pub bytes: &'a [u8],
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ElementKind {
+    Active { table: u32, offset: u32 },
+    Passive,
+    Declared,
+}
+
+/// An element segment: `Some` is one of the program's functions, `None` a null reference.
+#[derive(Debug)]
+pub(crate) struct ElementSegment {
+    pub kind: ElementKind,
+    pub items: Vec<Option<u32>>,
+}
+
+/// An export besides `_start` and the memory that the virtual kernel has use for.
+#[derive(Debug)]
+pub(crate) struct Extra<'a> {
+    pub name: &'a str,
+    pub kind: ExternalKind,
+    pub index: u32,
+}
+
+/// A function with a body, not yet validated.
+pub(crate) struct Body<'a> {
+    pub validate: FuncToValidate<ValidatorResources>,
+    pub body: FunctionBody<'a>,
+}
+
+/// One program's module. Indices are the program's own.
+pub(crate) struct Input<'a> {
+    /// Prefix of its names in the output.
+    pub name: &'a str,
+    /// File or name for messages.
+    pub origin: &'a str,
+    pub types: Vec<FuncType>,
+    pub imports: Vec<Import<'a>>,
+    /// Type index of every function, imports first.
+    pub functions: Vec<u32>,
+    pub tables: Vec<TableType>,
+    pub memory: Option<Memory>,
+    pub globals: Vec<Global>,
+    pub start: Option<u32>,
+    /// The function exported as `_start`.
+    pub entry: u32,
+    pub extras: Vec<Extra<'a>>,
+    pub elements: Vec<ElementSegment>,
+    pub data: Vec<DataSegment<'a>>,
+    pub bodies: Vec<Body<'a>>,
+    /// Names of functions, as far as the program has them.
+    pub names: BTreeMap<u32, &'a str>,
+}
+
+impl Input<'_> {
+    /// The type of a function.
+    pub(crate) fn function_type(&self, index: u32) -> &FuncType {
+        &self.types[self.functions[index as usize] as usize]
+    }
+}
+
+/// Reads the module of the program `name`.
+pub(crate) fn read<'a>(
+    name: &'a str,
+    origin: &'a str,
+    wasm: &'a [u8],
+) -> Result<Input<'a>, Refusal> {
+    check_header(wasm)?;
+    let mut reader = Reader {
+        validator: Validator::new_with_features(FEATURES),
+        start_export: None,
+        input: Input {
+            name,
+            origin,
+            types: Vec::new(),
+            imports: Vec::new(),
+            functions: Vec::new(),
+            tables: Vec::new(),
+            memory: None,
+            globals: Vec::new(),
+            start: None,
+            entry: 0,
+            extras: Vec::new(),
+            elements: Vec::new(),
+            data: Vec::new(),
+            bodies: Vec::new(),
+            names: BTreeMap::new(),
+        },
+    };
+    for payload in Parser::new(0).parse_all(wasm) {
+        reader.payload(&payload?)?;
+    }
+    reader.finish()
+}
+
+fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
+    if !wasm.starts_with(b"\0asm") {
+        let start = wasm
+            .iter()
+            .take(8)
+            .map(|b| format!("{b:02x}"))
+            .collect::<Vec<_>>()
+            .join(" ");
+        let start = if start.is_empty() {
+            "nothing: it is empty".into()
+        } else {
+            start
+        };
+        return Err(Refusal::NotWasm(start));
+    }
+    // The second half of the header's second word is the layer: 0 module, 1 component.
+    if wasm.get(6..8) == Some(&[1, 0]) {
+        return Err(Refusal::Component);
+    }
+    Ok(())
+}
+
+impl From<wasmparser::Error> for Refusal {
+    fn from(error: wasmparser::Error) -> Refusal {
+        Refusal::invalid(&error)
+    }
+}
+
+struct Reader<'a> {
+    validator: Validator,
+    start_export: Option<(ExternalKind, u32)>,
+    input: Input<'a>,
+}
+
+impl<'a> Reader<'a> {
+    fn payload(&mut self, payload: &Payload<'a>) -> Result<(), Refusal> {
+        // Refusals with a name come before the validator, which only knows that a feature is off.
+        match payload {
+            Payload::ImportSection(section) => refuse_imports(section.clone())?,
+            Payload::MemorySection(section) => self.memories(section.clone())?,
+            Payload::CustomSection(section)
+                if section.name() == "linking" || section.name().starts_with("reloc.") =>
+            {
+                return Err(Refusal::Object);
+            }
+            _ => {}
+        }
+        if let ValidPayload::Func(validate, body) = self.validator.payload(payload)? {
+            self.input.bodies.push(Body { validate, body });
+            return Ok(());
+        }
+        match payload {
+            Payload::Version {
+                encoding: Encoding::Component,
+                ..
+            } => Err(Refusal::Component),
+            Payload::TypeSection(section) => {
+                for ty in section.clone().into_iter_err_on_gc_types() {
+                    self.input.types.push(ty?);
+                }
+                Ok(())
+            }
+            Payload::ImportSection(section) => self.imports(section.clone()),
+            Payload::FunctionSection(section) => {
+                for ty in section.clone() {
+                    self.input.functions.push(ty?);
+                }
+                Ok(())
+            }
+            Payload::TableSection(section) => self.tables(section.clone()),
+            Payload::GlobalSection(section) => self.globals(section.clone()),
+            Payload::ExportSection(section) => self.exports(section.clone()),
+            Payload::StartSection { func, .. } => {
+                self.input.start = Some(*func);
+                Ok(())
+            }
+            Payload::ElementSection(section) => self.elements(section.clone()),
+            Payload::DataSection(section) => self.data(section.clone()),
+            Payload::CustomSection(section) => {
+                if let wasmparser::KnownCustom::Name(names) = section.as_known() {
+                    // Names only serve messages: a damaged section is as good as none.
+                    let _ = self.names(names);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn imports(&mut self, section: wasmparser::ImportSectionReader<'a>) -> Result<(), Refusal> {
+        for import in section.into_imports() {
+            let import = import?;
+            let TypeRef::Func(ty) = import.ty else {
+                unreachable!("`refuse_imports` lets only functions through")
+            };
+            let found = &self.input.types[ty as usize];
+            imports::check(import.module, import.name, found)?;
+            self.input.imports.push(Import {
+                module: import.module,
+                name: import.name,
+            });
+            self.input.functions.push(ty);
+        }
+        Ok(())
+    }
+
+    fn memories(&mut self, section: wasmparser::MemorySectionReader<'a>) -> Result<(), Refusal> {
+        for memory in section {
+            let memory = memory?;
+            if memory.shared {
+                return Err(Refusal::Shared);
+            }
+            if memory.memory64 {
+                return Err(Refusal::Memory64);
+            }
+            if memory.page_size_log2.is_some() {
+                return Err(Refusal::PageSize);
+            }
+            // The whole address space is what a memory without a maximum has too.
+            let max = memory.maximum.filter(|max| *max < 65_536);
+            let memory = Memory {
+                min: memory.initial,
+                max,
+            };
+            if self.input.memory.replace(memory).is_some() {
+                return Err(Refusal::Memories);
+            }
+        }
+        Ok(())
+    }
+
+    fn tables(&mut self, section: wasmparser::TableSectionReader<'a>) -> Result<(), Refusal> {
+        for table in section {
+            let table = table?;
+            if let TableInit::Expr(expr) = &table.init {
+                // Only `ref.null` can be an initial value of the tables accepted here, and tables
+                // start with it anyway.
+                if self.constant(expr)? != Const::NullFunc {
+                    return Err(super::consts::ConstError::Malformed.into());
+                }
+            }
+            self.input.tables.push(table.ty);
+        }
+        Ok(())
+    }
+
+    fn globals(&mut self, section: wasmparser::GlobalSectionReader<'a>) -> Result<(), Refusal> {
+        for global in section {
+            let global = global?;
+            let init = self.constant(&global.init_expr)?;
+            self.input.globals.push(Global {
+                ty: global.ty,
+                init,
+            });
+        }
+        Ok(())
+    }
+
+    fn exports(&mut self, section: wasmparser::ExportSectionReader<'a>) -> Result<(), Refusal> {
+        for export in section {
+            let export = export?;
+            if export.name == "_start" {
+                self.start_export = Some((export.kind, export.index));
+            } else if serves_the_kernel(export.name, export.kind) {
+                let extra = Extra {
+                    name: export.name,
+                    kind: export.kind,
+                    index: export.index,
+                };
+                self.input.extras.push(extra);
+            }
+        }
+        Ok(())
+    }
+
+    fn elements(&mut self, section: wasmparser::ElementSectionReader<'a>) -> Result<(), Refusal> {
+        for (index, element) in section.into_iter().enumerate() {
+            let element = element?;
+            let items = self.element_items(element.items)?;
+            let kind = match element.kind {
+                wasmparser::ElementKind::Passive => ElementKind::Passive,
+                wasmparser::ElementKind::Declared => ElementKind::Declared,
+                wasmparser::ElementKind::Active {
+                    table_index,
+                    offset_expr,
+                } => {
+                    let table = table_index.unwrap_or(0);
+                    let offset = self.offset(&offset_expr)?;
+                    let end = u64::from(offset) + items.len() as u64;
+                    let entries = self.input.tables[table as usize].initial;
+                    if end > entries {
+                        return Err(Refusal::ElementBounds {
+                            segment: index,
+                            end,
+                            entries,
+                        });
+                    }
+                    ElementKind::Active { table, offset }
+                }
+            };
+            self.input.elements.push(ElementSegment { kind, items });
+        }
+        Ok(())
+    }
+
+    fn element_items(
+        &self,
+        items: wasmparser::ElementItems<'a>,
+    ) -> Result<Vec<Option<u32>>, Refusal> {
+        match items {
+            wasmparser::ElementItems::Functions(functions) => {
+                functions.into_iter().map(|f| Ok(Some(f?))).collect()
+            }
+            wasmparser::ElementItems::Expressions(_, expressions) => expressions
+                .into_iter()
+                .map(|expr| match self.constant(&expr?)? {
+                    Const::Func(index) => Ok(Some(index)),
+                    Const::NullFunc => Ok(None),
+                    _ => Err(super::consts::ConstError::Malformed.into()),
+                })
+                .collect(),
+        }
+    }
+
+    fn data(&mut self, section: wasmparser::DataSectionReader<'a>) -> Result<(), Refusal> {
+        for data in section {
+            let data = data?;
+            let kind = match &data.kind {
+                wasmparser::DataKind::Passive => DataKind::Passive,
+                wasmparser::DataKind::Active { offset_expr, .. } => DataKind::Active {
+                    offset: self.offset(offset_expr)?,
+                },
+            };
+            self.input.data.push(DataSegment {
+                kind,
+                bytes: data.data,
+            });
+        }
+        Ok(())
+    }
+
+    fn names(&mut self, names: wasmparser::NameSectionReader<'a>) -> wasmparser::Result<()> {
+        for name in names {
+            if let wasmparser::Name::Function(map) = name? {
+                for naming in map {
+                    let naming = naming?;
+                    self.input.names.insert(naming.index, naming.name);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn constant(&self, expr: &wasmparser::ConstExpr<'a>) -> Result<Const, Refusal> {
+        let value = |index: u32| {
+            let global = self.input.globals.get(index as usize)?;
+            (!global.ty.mutable).then_some(global.init)
+        };
+        Ok(evaluate(expr, value)?)
+    }
+
+    fn offset(&self, expr: &wasmparser::ConstExpr<'a>) -> Result<u32, Refusal> {
+        match self.constant(expr)? {
+            Const::I32(value) => Ok(value.cast_unsigned()),
+            _ => Err(super::consts::ConstError::Malformed.into()),
+        }
+    }
+
+    fn finish(mut self) -> Result<Input<'a>, Refusal> {
+        let Some((kind, index)) = self.start_export else {
+            return Err(Refusal::NoStart);
+        };
+        if kind != ExternalKind::Func {
+            return Err(Refusal::StartType);
+        }
+        let ty = self.input.function_type(index);
+        if !ty.params().is_empty() || !ty.results().is_empty() {
+            return Err(Refusal::StartType);
+        }
+        self.input.entry = index;
+        Ok(self.input)
+    }
+}
+
+/// Refuses imports of anything but functions.
+fn refuse_imports(section: wasmparser::ImportSectionReader<'_>) -> Result<(), Refusal> {
+    for import in section.into_imports() {
+        let import = import?;
+        let kind = match import.ty {
+            TypeRef::Func(_) => continue,
+            TypeRef::FuncExact(_) => "function with an exact type",
+            TypeRef::Memory(_) => "memory",
+            TypeRef::Table(_) => "table",
+            TypeRef::Global(_) => "global",
+            TypeRef::Tag(_) => "exception tag",
+        };
+        let (module, name) = (import.module.to_owned(), import.name.to_owned());
+        return Err(Refusal::ImportKind { kind, module, name });
+    }
+    Ok(())
+}
+
+/// Whether the virtual kernel may call or set this export: stack switching by asyncify, the
+/// library's own call-backs, the stack pointer. All other exports (Go's, Rust's, `--export-all`)
+/// have no caller once the program is linked.
+fn serves_the_kernel(name: &str, kind: ExternalKind) -> bool {
+    match kind {
+        ExternalKind::Func => name.starts_with("asyncify_") || name.starts_with("__vkernel_"),
+        ExternalKind::Global => name == "__stack_pointer" || name.starts_with("__vkernel_"),
+        _ => false,
+    }
+}

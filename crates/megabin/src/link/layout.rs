@@ -1,0 +1,516 @@
+//! Where every part of every program lies in the output. Decided before any code is rewritten, so
+//! that the rewriting can run in parallel and its result does not depend on its order.
+//!
+//! Function indices of the output, in this order: imports; then for each program its functions and
+//! its trampolines; then for each program its helpers and its entry shim; then `_dispatch`.
+
+use std::collections::BTreeMap;
+
+use wasmparser::{FuncType, ValType};
+
+use super::consts::Const;
+use super::error::{LinkError, Refusal};
+use super::image::{self, Piece};
+use super::input::{DataKind, ElementKind, Input};
+use super::scan::Usage;
+use super::trampoline::Class;
+
+/// A program with more table entries than this keeps its table: trampolines would cost more
+/// compile time and code than a table costs at instantiation.
+const MAX_TRAMPOLINE_ENTRIES: usize = 65_536;
+
+/// Limits that engines agreed on (the JS API's), and the validator enforces.
+const MAX_FUNCTIONS: u64 = 1_000_000;
+const MAX_TABLES: u64 = 100;
+const MAX_PARAMS: usize = 1000;
+
+/// Index of the host-image switch among the output's globals; the slots follow it.
+pub(crate) const SWITCH: u32 = 0;
+
+/// What became of a program's global.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GlobalPlace {
+    /// It shares this global of the output with other programs'.
+    Slot(u32),
+    /// It never changes: its uses become this constant.
+    Const(Const),
+}
+
+/// What became of a passive data segment that the program's code names.
+#[derive(Debug)]
+pub(crate) struct PassivePlace {
+    /// Helper that does `memory.init` on it; `None` where only `data.drop` names it.
+    pub init: Option<u32>,
+    /// Slot that holds its length, 0 once dropped.
+    pub slot: u32,
+    /// Where its bytes lie in the output's data segment.
+    pub offset: u32,
+    pub len: u32,
+}
+
+/// The parts of one program in the output's index spaces.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    pub imports: Vec<u32>,
+    pub first_function: u32,
+    pub types: Vec<u32>,
+    pub globals: Vec<GlobalPlace>,
+    /// Trampolines by (table, output type): the functions that stand for `call_indirect`.
+    pub trampolines: BTreeMap<(u32, u32), u32>,
+    /// What each trampoline calls, in the order of their function indices.
+    pub classes: Vec<Class>,
+    /// The program's own tables and element segments, where it keeps them.
+    pub tables: Option<Kept>,
+    /// Helper for `memory.grow` that respects the program's own maximum.
+    pub grow: Option<u32>,
+    pub passive: BTreeMap<u32, PassivePlace>,
+    pub shim: u32,
+    /// The initial memory and where each piece lies in the output's data segment.
+    pub image: Vec<(Piece, u32)>,
+}
+
+/// Tables that a program keeps because its code uses them as objects.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub first_table: u32,
+    /// Output index of each of the program's element segments.
+    pub elements: Vec<u32>,
+}
+
+impl Places {
+    /// The output's index of one of the program's functions.
+    pub(crate) fn function(&self, index: u32) -> u32 {
+        match self.imports.get(index as usize) {
+            Some(import) => *import,
+            None => self.first_function + (index - self.imports.len() as u32),
+        }
+    }
+}
+
+/// A function that the linker itself writes, besides trampolines and shims.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Helper {
+    /// `memory.grow` up to `max` pages.
+    Grow { max: u64 },
+    /// `memory.init` from the program's passive segment `segment`.
+    Init { program: usize, segment: u32 },
+}
+
+/// The plan of the output.
+#[derive(Debug, Default)]
+pub(crate) struct Layout {
+    pub types: Types,
+    /// Module, name and type of each import.
+    pub imports: Vec<(String, String, u32)>,
+    /// Types of the slots, which are globals `SWITCH + 1 ..`.
+    pub slots: Vec<ValType>,
+    pub programs: Vec<Places>,
+    pub helpers: Vec<Helper>,
+    pub first_helper: u32,
+    pub dispatch: u32,
+    /// Smallest initial size over the programs that have a memory, in pages.
+    pub min_pages: u64,
+    /// Largest maximum, `None` if one program has none.
+    pub max_pages: Option<u64>,
+    pub data: Vec<u8>,
+}
+
+/// The output's function types, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Types {
+    pub list: Vec<FuncType>,
+    index: BTreeMap<FuncType, u32>,
+}
+
+impl Types {
+    /// The index of a type that [`plan`] interned.
+    pub(crate) fn get(&self, ty: &FuncType) -> u32 {
+        *self
+            .index
+            .get(ty)
+            .expect("the plan interns the type of every function")
+    }
+
+    /// The index of `ty`, which is added if it is new.
+    pub(crate) fn intern(&mut self, ty: &FuncType) -> u32 {
+        if let Some(index) = self.index.get(ty) {
+            return *index;
+        }
+        let index = self.list.len() as u32;
+        self.list.push(ty.clone());
+        self.index.insert(ty.clone(), index);
+        index
+    }
+}
+
+/// Plans the output for `inputs`, whose code uses `usages`.
+pub(crate) fn plan(inputs: &[Input<'_>], usages: &[Usage]) -> Result<Layout, LinkError> {
+    let mut layout = Layout::default();
+    memory(&mut layout, inputs);
+    let mut slots = Slots::default();
+    for input in inputs {
+        layout.programs.push(Places {
+            types: input
+                .types
+                .iter()
+                .map(|ty| layout.types.intern(ty))
+                .collect(),
+            globals: globals(input, &mut slots),
+            ..Places::default()
+        });
+    }
+    imports(&mut layout, inputs)?;
+    functions(&mut layout, inputs, usages)?;
+    tables(&mut layout, inputs)?;
+    let mut blob = Blob::default();
+    for (index, input) in inputs.iter().enumerate() {
+        data(
+            &mut layout,
+            &mut slots,
+            &mut blob,
+            index,
+            input,
+            &usages[index],
+        )?;
+    }
+    layout.data = blob.bytes;
+    layout.slots = slots.list;
+    helpers(&mut layout, inputs, usages);
+    Ok(layout)
+}
+
+fn memory(layout: &mut Layout, inputs: &[Input<'_>]) {
+    let memories = || inputs.iter().filter_map(|input| input.memory);
+    layout.min_pages = memories().map(|m| m.min).min().unwrap_or(0);
+    layout.max_pages = memories()
+        .map(|m| m.max)
+        .reduce(|a, b| Some(a?.max(b?)))
+        // Without any memory of its own, no program can use or grow the one that the format wants.
+        .unwrap_or(Some(0));
+}
+
+/// Shared slots: the n-th mutable global of a type is the same slot in every program, so that the
+/// same code in two programs stays the same bytes.
+#[derive(Default)]
+struct Slots {
+    list: Vec<ValType>,
+    index: BTreeMap<(String, u32), u32>,
+}
+
+impl Slots {
+    fn get(&mut self, ty: ValType, nth: u32) -> u32 {
+        // `ValType` has no order; its name is unique.
+        *self.index.entry((ty.to_string(), nth)).or_insert_with(|| {
+            self.list.push(ty);
+            SWITCH + self.list.len() as u32
+        })
+    }
+}
+
+fn globals(input: &Input<'_>, slots: &mut Slots) -> Vec<GlobalPlace> {
+    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+    input
+        .globals
+        .iter()
+        .map(|global| {
+            if !global.ty.mutable {
+                return GlobalPlace::Const(global.init);
+            }
+            let ty = global.ty.content_type;
+            let nth = counts.entry(ty.to_string()).or_default();
+            let slot = slots.get(ty, *nth);
+            *nth += 1;
+            GlobalPlace::Slot(slot)
+        })
+        .collect()
+}
+
+fn imports(layout: &mut Layout, inputs: &[Input<'_>]) -> Result<(), LinkError> {
+    let mut all: BTreeMap<(&str, &str), (u32, &str)> = BTreeMap::new();
+    for (input, places) in inputs.iter().zip(&layout.programs) {
+        for (import, ty) in input.imports.iter().zip(&input.functions) {
+            let ty = places.types[*ty as usize];
+            let known = all
+                .entry((import.module, import.name))
+                .or_insert((ty, input.origin));
+            // The table of host calls settles most types; it does not know those of all modules.
+            if known.0 != ty {
+                return Err(LinkError::ImportConflict {
+                    module: import.module.to_owned(),
+                    name: import.name.to_owned(),
+                    first: known.1.to_owned(),
+                    second: input.origin.to_owned(),
+                });
+            }
+        }
+    }
+    let index: BTreeMap<_, u32> = all.keys().copied().zip(0..).collect();
+    for (input, places) in inputs.iter().zip(&mut layout.programs) {
+        places.imports = input
+            .imports
+            .iter()
+            .map(|i| index[&(i.module, i.name)])
+            .collect();
+    }
+    layout.imports = all
+        .into_iter()
+        .map(|((module, name), (ty, _))| (module.to_owned(), name.to_owned(), ty))
+        .collect();
+    Ok(())
+}
+
+fn functions(layout: &mut Layout, inputs: &[Input<'_>], usages: &[Usage]) -> Result<(), LinkError> {
+    let mut next = layout.imports.len() as u64;
+    for (index, input) in inputs.iter().enumerate() {
+        // Truncation is caught by the limit below.
+        layout.programs[index].first_function = next as u32;
+        next += input.bodies.len() as u64;
+        if keeps_tables(input, &usages[index]) {
+            layout.programs[index].tables = Some(Kept {
+                first_table: 0,
+                elements: Vec::new(),
+            });
+        } else {
+            trampolines(
+                &mut layout.programs[index],
+                input,
+                &usages[index],
+                next as u32,
+            );
+            next += layout.programs[index].classes.len() as u64;
+        }
+    }
+    layout.first_helper = next as u32;
+    // Helpers and shims are counted generously: a grow helper, a shim and one per passive segment.
+    let rest: u64 = usages
+        .iter()
+        .map(|u| 2 + u.memory_init.len() as u64)
+        .sum::<u64>()
+        + 1;
+    check_limit("functions", next + rest, MAX_FUNCTIONS, inputs, |i| {
+        i.functions.len() as u64
+    })
+}
+
+/// Whether the program's tables are kept as tables: its code uses them as objects, or there are
+/// too many entries, or a type whose trampoline would have too many parameters.
+fn keeps_tables(input: &Input<'_>, usage: &Usage) -> bool {
+    let entries: usize = input.elements.iter().map(|e| e.items.len()).sum();
+    usage.table_access
+        || entries > MAX_TRAMPOLINE_ENTRIES
+        || usage
+            .indirect
+            .iter()
+            .any(|(_, ty)| input.types[*ty as usize].params().len() >= MAX_PARAMS)
+}
+
+fn trampolines(places: &mut Places, input: &Input<'_>, usage: &Usage, first: u32) {
+    let contents = table_contents(input);
+    for (table, ty) in &usage.indirect {
+        let out = places.types[*ty as usize];
+        let tail = usage.tail.contains(&(*table, *ty));
+        let nth = places.classes.len() as u32;
+        if let Some(existing) = places.trampolines.get(&(*table, out)) {
+            // Two of the program's types are the same type: one trampoline serves both.
+            places.classes[(existing - first) as usize].tail |= tail;
+            continue;
+        }
+        let wanted = &input.types[*ty as usize];
+        let entries = contents[*table as usize]
+            .iter()
+            .filter(|(_, function)| input.function_type(**function) == wanted)
+            .map(|(entry, function)| (*entry, places.function(*function)))
+            .collect();
+        places.trampolines.insert((*table, out), first + nth);
+        places.classes.push(Class {
+            ty: wanted.clone(),
+            entries,
+            tail,
+        });
+    }
+}
+
+/// What each table holds before the program runs: entry to function, null entries left out.
+fn table_contents(input: &Input<'_>) -> Vec<BTreeMap<u32, u32>> {
+    let mut contents = vec![BTreeMap::new(); input.tables.len()];
+    for segment in &input.elements {
+        let ElementKind::Active { table, offset } = segment.kind else {
+            continue;
+        };
+        let table = &mut contents[table as usize];
+        for (entry, item) in (offset..).zip(&segment.items) {
+            match item {
+                Some(function) => table.insert(entry, *function),
+                None => table.remove(&entry),
+            };
+        }
+    }
+    contents
+}
+
+fn tables(layout: &mut Layout, inputs: &[Input<'_>]) -> Result<(), LinkError> {
+    let (mut next_table, mut next_element) = (0, 0);
+    for (places, input) in layout.programs.iter_mut().zip(inputs) {
+        let Some(kept) = &mut places.tables else {
+            continue;
+        };
+        kept.first_table = next_table;
+        kept.elements = (next_element..).take(input.elements.len()).collect();
+        next_table += input.tables.len() as u32;
+        next_element += input.elements.len() as u32;
+    }
+    let kept = |i: &Input<'_>| i.tables.len() as u64;
+    check_limit(
+        "tables of their own",
+        u64::from(next_table),
+        MAX_TABLES,
+        inputs,
+        kept,
+    )
+}
+
+/// The bytes of the output's data segment; equal pieces lie there once.
+#[derive(Default)]
+struct Blob {
+    bytes: Vec<u8>,
+    known: BTreeMap<[u8; 32], u32>,
+}
+
+impl Blob {
+    fn add(&mut self, piece: &[u8]) -> Option<u32> {
+        let digest = *megabinary::digest::Digest::of(piece).as_bytes();
+        if let Some(offset) = self.known.get(&digest) {
+            return Some(*offset);
+        }
+        let offset = u32::try_from(self.bytes.len()).ok()?;
+        u32::try_from(self.bytes.len() + piece.len()).ok()?;
+        self.bytes.extend_from_slice(piece);
+        self.known.insert(digest, offset);
+        Some(offset)
+    }
+}
+
+fn data(
+    layout: &mut Layout,
+    slots: &mut Slots,
+    blob: &mut Blob,
+    index: usize,
+    input: &Input<'_>,
+    usage: &Usage,
+) -> Result<(), LinkError> {
+    let pages = input.memory.map_or(0, |m| m.min);
+    let places = &mut layout.programs[index];
+    let full = || LinkError::Limit {
+        what: "bytes of initial memory",
+        count: u64::from(u32::MAX) + 1,
+        limit: u64::from(u32::MAX),
+        largest: input.origin.to_owned(),
+        largest_count: input.data.iter().map(|d| d.bytes.len() as u64).sum(),
+    };
+    for piece in image::paint(&input.data, pages).map_err(|r: Refusal| r.of(input.origin))? {
+        let offset = blob.add(&piece.bytes).ok_or_else(full)?;
+        places.image.push((piece, offset));
+    }
+    let mutable_i32 = |g: &&super::input::Global| g.ty.mutable && g.ty.content_type == ValType::I32;
+    let own = input.globals.iter().filter(mutable_i32).count() as u32;
+    let named: std::collections::BTreeSet<u32> =
+        usage.memory_init.union(&usage.data_drop).copied().collect();
+    for (nth, segment) in (own..).zip(named) {
+        let data = &input.data[segment as usize];
+        // An active segment is dropped before the program starts: its length is 0.
+        let bytes = if matches!(data.kind, DataKind::Passive) {
+            data.bytes
+        } else {
+            &[]
+        };
+        let place = PassivePlace {
+            init: None,
+            slot: slots.get(ValType::I32, nth),
+            offset: blob.add(bytes).ok_or_else(full)?,
+            len: bytes.len() as u32,
+        };
+        places.passive.insert(segment, place);
+    }
+    Ok(())
+}
+
+fn helpers(layout: &mut Layout, inputs: &[Input<'_>], usages: &[Usage]) {
+    let mut next = layout.first_helper;
+    let mut grows: BTreeMap<u64, u32> = BTreeMap::new();
+    for (index, (input, usage)) in inputs.iter().zip(usages).enumerate() {
+        let places = &mut layout.programs[index];
+        let own_max = input.memory.and_then(|m| m.max);
+        if let Some(max) = own_max.filter(|_| usage.memory_grow && own_max != layout.max_pages) {
+            places.grow = Some(*grows.entry(max).or_insert_with(|| {
+                layout.helpers.push(Helper::Grow { max });
+                next += 1;
+                next - 1
+            }));
+        }
+        for segment in &usage.memory_init {
+            let place = places
+                .passive
+                .get_mut(segment)
+                .expect("every named segment has a place");
+            place.init = Some(next);
+            layout.helpers.push(Helper::Init {
+                program: index,
+                segment: *segment,
+            });
+            next += 1;
+        }
+    }
+    for places in &mut layout.programs {
+        places.shim = next;
+        next += 1;
+    }
+    layout.dispatch = next;
+    layout.types.intern(&FuncType::new([], []));
+    for helper in &layout.helpers {
+        layout.types.intern(&helper.ty());
+    }
+    layout.types.intern(&dispatch_type());
+    for places in &layout.programs {
+        for class in &places.classes {
+            layout.types.intern(&class.function_type());
+        }
+    }
+}
+
+impl Helper {
+    /// The helper's type.
+    pub(crate) fn ty(&self) -> FuncType {
+        match self {
+            Helper::Grow { .. } => FuncType::new([ValType::I32], [ValType::I32]),
+            Helper::Init { .. } => FuncType::new([ValType::I32; 3], []),
+        }
+    }
+}
+
+/// The type of `_dispatch`.
+pub(crate) fn dispatch_type() -> FuncType {
+    FuncType::new([ValType::I64; 4], [ValType::I32])
+}
+
+fn check_limit(
+    what: &'static str,
+    count: u64,
+    limit: u64,
+    inputs: &[Input<'_>],
+    share: impl Fn(&Input<'_>) -> u64,
+) -> Result<(), LinkError> {
+    if count <= limit {
+        return Ok(());
+    }
+    let largest = inputs
+        .iter()
+        .max_by_key(|i| share(i))
+        .expect("a count over 0 has an input");
+    Err(LinkError::Limit {
+        what,
+        count,
+        limit,
+        largest: largest.origin.to_owned(),
+        largest_count: share(largest),
+    })
+}

@@ -1,0 +1,325 @@
+//! The linker: many WASI programs become one module, of which each instance runs one program.
+//!
+//! Programs never live together, so all of them use memory 0 at their own addresses and the same
+//! global slots, and only the chosen program's initial image is laid. The pipeline, in this order:
+//!
+//! 1. [`input`] reads each module and refuses what cannot be linked;
+//! 2. [`scan`] validates every function and notes what it uses (parallel);
+//! 3. [`layout`] decides where everything lies in the output;
+//! 4. [`rewrite`] moves every function into the output's index spaces (parallel), giving [`Code`];
+//! 5. [`encode`] writes the sections, with [`trampoline`], [`shim`] and [`names`].
+//!
+//! Folding of equal functions is a pass over [`Code`] and [`layout::Layout`] between 4 and 5: by
+//! then equal functions of different programs are equal bytes, because slots, types and imports are
+//! shared.
+
+mod consts;
+mod encode;
+mod error;
+mod image;
+mod imports;
+mod input;
+mod layout;
+mod names;
+mod parallel;
+mod rewrite;
+mod scan;
+mod shim;
+mod trampoline;
+
+use std::collections::BTreeSet;
+
+use megabinary::digest::Digest;
+use megabinary::module::ModuleError;
+use megabinary::names::{ContainerName, ContainerVersion, EntryPoint, ProgramName};
+use megabinary::section::{Program as SectionProgram, Section, Segment, Target as SectionTarget};
+
+pub use consts::ConstError;
+pub use error::{LinkError, Refusal};
+
+use input::Input;
+use layout::{GlobalPlace, Layout};
+use rewrite::Rewriter;
+use scan::Chunk;
+
+/// Export name of the mutable i32 global by which a host says that it has mapped the image itself
+/// (recorded in the metadata section).
+pub(crate) const SWITCH_EXPORT: &str = "megabinary_image";
+
+/// One program to link.
+#[derive(Debug, Clone)]
+pub struct Program<'a> {
+    /// Its name, unique in the container.
+    pub name: ProgramName,
+    /// Its file, for messages.
+    pub origin: String,
+    /// The bytes of its module.
+    pub wasm: &'a [u8],
+}
+
+/// A digest and the program it starts.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Digest of an executable file or a tool.
+    pub digest: Digest,
+    /// Index into [`Request::programs`].
+    pub program: usize,
+}
+
+/// Everything that decides the output.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The container's name.
+    pub name: ContainerName,
+    /// The container's version.
+    pub version: ContainerVersion,
+    /// The virtual kernel it needs.
+    pub vkernel_version: semver::VersionReq,
+    /// The programs, in any order: the output does not depend on it.
+    pub programs: Vec<Program<'a>>,
+    /// What `_dispatch` knows.
+    pub targets: Vec<Target>,
+}
+
+/// A linked container.
+#[derive(Debug)]
+pub struct Linked {
+    /// The whole `container.wasm`.
+    pub wasm: Vec<u8>,
+    /// Its metadata section.
+    pub section: Section,
+    /// Entry point of each program of the request, in the request's order.
+    pub entries: Vec<EntryPoint>,
+}
+
+/// The rewritten functions, by program and in order.
+pub(crate) struct Code {
+    programs: Vec<Vec<Vec<u8>>>,
+}
+
+impl Code {
+    /// Bodies of one program's functions, locals included.
+    pub(crate) fn of(&self, program: usize) -> &[Vec<u8>] {
+        &self.programs[program]
+    }
+}
+
+/// Links `request`.
+///
+/// # Errors
+/// Names the program that cannot be linked, why, and what to do.
+pub fn link(request: &Request<'_>) -> Result<Linked, LinkError> {
+    let order = order(request)?;
+    let programs: Vec<&Program<'_>> = order.iter().map(|i| &request.programs[*i]).collect();
+    let targets = targets(request, &order)?;
+    let inputs = parallel::map(&programs, |p| {
+        input::read(p.name.as_ref(), &p.origin, p.wasm).map_err(|r| r.of(&p.origin))
+    })
+    .into_iter()
+    .collect::<Result<Vec<_>, _>>()?;
+    let chunks = scan::chunks(&inputs);
+    let usages = scan::scan(&inputs, &chunks)?;
+    let layout = layout::plan(&inputs, &usages)?;
+    let code = rewrite_all(&inputs, &layout, &chunks)?;
+    let entries = entry_points(&inputs);
+    let extras = exported_extras(&inputs, &layout);
+    let export_names: Vec<String> = entries.iter().map(ToString::to_string).collect();
+    let wasm = encode::module(&encode::Parts {
+        module_name: request.name.as_ref(),
+        layout: &layout,
+        inputs: &inputs,
+        usages: &usages,
+        code: &code,
+        targets: &targets,
+        entries: &export_names,
+        extras: &extras,
+    });
+    let section = section(request, &inputs, &layout, &targets, &entries, &extras);
+    let wasm = megabinary::module::finish(wasm, &section);
+    check(&wasm)?;
+    let mut of_request = vec![None; entries.len()];
+    for (entry, index) in entries.into_iter().zip(&order) {
+        of_request[*index] = Some(entry);
+    }
+    let entries = of_request
+        .into_iter()
+        .map(|e| e.expect("`order` is a permutation"))
+        .collect();
+    Ok(Linked {
+        wasm,
+        section,
+        entries,
+    })
+}
+
+/// Programs by name, so that the order of the recipe does not show in the output.
+fn order(request: &Request<'_>) -> Result<Vec<usize>, LinkError> {
+    if request.programs.is_empty() {
+        return Err(LinkError::Empty);
+    }
+    let mut order: Vec<usize> = (0..request.programs.len()).collect();
+    let name = |i: usize| request.programs[i].name.as_ref();
+    order.sort_by_key(|i| name(*i));
+    match order.windows(2).find(|pair| name(pair[0]) == name(pair[1])) {
+        Some(pair) => Err(LinkError::DuplicateName(name(pair[0]).to_owned())),
+        None => Ok(order),
+    }
+}
+
+/// Targets in the order of their digests, with programs renumbered to `order`.
+fn targets(request: &Request<'_>, order: &[usize]) -> Result<Vec<(Digest, usize)>, LinkError> {
+    let mut position = vec![0; order.len()];
+    for (new, old) in order.iter().enumerate() {
+        position[*old] = new;
+    }
+    let mut targets = Vec::with_capacity(request.targets.len());
+    for target in &request.targets {
+        let program = position
+            .get(target.program)
+            .ok_or_else(|| LinkError::UnknownProgram {
+                digest: target.digest.to_string(),
+                index: target.program,
+                programs: order.len(),
+            })?;
+        targets.push((target.digest, *program));
+    }
+    targets.sort();
+    match targets.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        Some(pair) => Err(LinkError::DuplicateTarget(pair[0].0.to_string())),
+        None => Ok(targets),
+    }
+}
+
+fn rewrite_all(inputs: &[Input<'_>], layout: &Layout, chunks: &[Chunk]) -> Result<Code, LinkError> {
+    let rewritten = parallel::map(chunks, |chunk| {
+        let input = &inputs[chunk.program];
+        let mut rewriter = Rewriter {
+            places: &layout.programs[chunk.program],
+        };
+        let first = (input.imports.len() + chunk.bodies.start) as u32;
+        (first..)
+            .zip(&input.bodies[chunk.bodies.clone()])
+            .map(|(index, body)| rewriter.body(&body.body, || rewrite::function_name(input, index)))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|r| r.of(input.origin))
+    });
+    let mut programs: Vec<Vec<Vec<u8>>> = inputs.iter().map(|_| Vec::new()).collect();
+    for (chunk, bodies) in chunks.iter().zip(rewritten) {
+        programs[chunk.program].extend(bodies?);
+    }
+    Ok(Code { programs })
+}
+
+/// `ls` becomes `ls_start`; characters that an entry point may not have become their code (`[` is
+/// `x5b_start`), and a number keeps names apart that this makes equal.
+fn entry_points(inputs: &[Input<'_>]) -> Vec<EntryPoint> {
+    let mut taken = BTreeSet::new();
+    inputs
+        .iter()
+        .map(|input| {
+            let mut base = String::new();
+            for c in input.name.chars() {
+                match c {
+                    'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '.' | '+' | '-' => base.push(c),
+                    other => base.push_str(&format!("x{:02x}", u32::from(other))),
+                }
+            }
+            base.truncate(180);
+            let mut name = format!("{base}_start");
+            let mut nth = 2;
+            while !taken.insert(name.clone()) {
+                name = format!("{base}-{nth}_start");
+                nth += 1;
+            }
+            EntryPoint::new(&name).expect("the characters and the length were just made to fit")
+        })
+        .collect()
+}
+
+/// Exports for the virtual kernel, under a name that no entry point can have: program, index of
+/// the export in its input, name in the output.
+fn exported_extras(inputs: &[Input<'_>], layout: &Layout) -> Vec<(usize, usize, String)> {
+    let mut extras = Vec::new();
+    for (program, input) in inputs.iter().enumerate() {
+        for (index, extra) in input.extras.iter().enumerate() {
+            let constant = extra.kind == wasmparser::ExternalKind::Global
+                && matches!(
+                    layout.programs[program].globals[extra.index as usize],
+                    GlobalPlace::Const(_)
+                );
+            if !constant {
+                extras.push((program, index, format!("{}:{}", input.name, extra.name)));
+            }
+        }
+    }
+    extras
+}
+
+/// Validates what was written and checks it as every reader of the format will.
+fn check(wasm: &[u8]) -> Result<(), LinkError> {
+    wasmparser::Validator::new_with_features(input::FEATURES)
+        .validate_all(wasm)
+        .map_err(|e| LinkError::Output(e.to_string()))?;
+    match megabinary::module::Module::parse(wasm) {
+        Ok(_) => Ok(()),
+        Err(error @ ModuleError::TooLarge { .. }) => Err(LinkError::Format(error)),
+        Err(error @ ModuleError::Section(_)) => Err(LinkError::Format(error)),
+        Err(error) => Err(LinkError::Output(error.to_string())),
+    }
+}
+
+fn section(
+    request: &Request<'_>,
+    inputs: &[Input<'_>],
+    layout: &Layout,
+    targets: &[(Digest, usize)],
+    entries: &[EntryPoint],
+    extras: &[(usize, usize, String)],
+) -> Section {
+    let programs =
+        inputs
+            .iter()
+            .zip(&layout.programs)
+            .enumerate()
+            .map(|(index, (input, places))| {
+                let memory = input.memory;
+                SectionProgram {
+                    name: ProgramName::new(input.name)
+                        .expect("it was a `ProgramName` in the request"),
+                    entry: entries[index].clone(),
+                    min_pages: memory.map_or(layout.min_pages, |m| m.min),
+                    max_pages: memory.and_then(|m| m.max),
+                    segments: places
+                        .image
+                        .iter()
+                        .map(|(piece, offset)| Segment {
+                            address: piece.address,
+                            data_offset: *offset,
+                            len: piece.bytes.len() as u32,
+                        })
+                        .collect(),
+                    extra_exports: extras
+                        .iter()
+                        .filter(|(program, ..)| *program == index)
+                        .map(|(_, extra, name)| {
+                            (input.extras[*extra].name.to_owned(), name.clone())
+                        })
+                        .collect(),
+                }
+            });
+    Section {
+        format_version: 1,
+        name: request.name.clone(),
+        version: request.version.clone(),
+        vkernel_version: request.vkernel_version.clone(),
+        image_switch: SWITCH_EXPORT.to_owned(),
+        programs: programs.collect(),
+        targets: targets
+            .iter()
+            .map(|(digest, program)| SectionTarget {
+                digest: *digest,
+                entry: entries[*program].clone(),
+            })
+            .collect(),
+    }
+}
