@@ -1,42 +1,191 @@
-//! The descriptor table of a process.
+//! Open files and the descriptor table of a process.
+//!
+//! An [`OpenFile`] is what POSIX calls an open file description: shared by every descriptor
+//! that was duplicated or inherited from one another, offset and status flags included, because
+//! it *is* one host descriptor. A [`Descriptor`] is one process's name for it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use rustix::fs::{OFlags, Stat};
+
 use crate::errno::Errno;
+use crate::fs::Result;
+use crate::fs::judge::{self, FsClass};
+use crate::fs::kind::FileKind;
+use crate::fs::vnode::VNode;
+use crate::fs::rights::FdRights;
 
 /// What an open file is made of.
 #[derive(Debug)]
-pub struct OpenFile(pub OwnedFd);
+pub enum OpenFile {
+    /// A descriptor of the host.
+    Host(HostFile),
+    /// A directory of the virtual tree (`/proc`, `/proc/self/fd`, …); nothing of the host's.
+    Virtual(VNode),
+}
+
+/// A host descriptor that was judged fit for guests, with what does not change about it.
+#[derive(Debug)]
+pub struct HostFile {
+    fd: OwnedFd,
+    kind: FileKind,
+    read: bool,
+    write: bool,
+    terminal: bool,
+}
+
+impl HostFile {
+    /// Takes a descriptor opened from a path inside the root. `EACCES` for what a guest may not
+    /// have: see [`judge`].
+    pub fn new(fd: OwnedFd) -> Result<HostFile> {
+        if judge::class_of(&fd)? != FsClass::Ordinary {
+            return Err(Errno::ACCES);
+        }
+        Self::judged(fd)
+    }
+
+    /// Takes a descriptor handed in from outside (standard streams, preserved descriptors):
+    /// pipes and sockets are fine as well, but neither procfs nor a control file system.
+    pub fn inherited(fd: OwnedFd) -> Result<HostFile> {
+        match judge::class_of(&fd)? {
+            FsClass::Ordinary | FsClass::Unnamed => Self::judged(fd),
+            FsClass::Proc | FsClass::Refused => Err(Errno::ACCES),
+        }
+    }
+
+    /// Takes a descriptor that was opened from an `O_PATH` descriptor which resolution has judged
+    /// and `stat` describes: nothing is asked twice.
+    pub(crate) fn looked_at(fd: OwnedFd, stat: &Stat, read: bool, write: bool) -> HostFile {
+        let kind = FileKind::of(stat);
+        HostFile {
+            kind,
+            read,
+            write,
+            terminal: kind == FileKind::CharDevice && rustix::termios::isatty(&fd),
+            fd,
+        }
+    }
+
+    fn judged(fd: OwnedFd) -> Result<HostFile> {
+        let stat = rustix::fs::fstat(&fd)?;
+        judge::check_device(&stat)?;
+        let mut kind = FileKind::of(&stat);
+        if kind.is_socket() && rustix::net::sockopt::socket_type(&fd)? != rustix::net::SocketType::STREAM {
+            kind = FileKind::DatagramSocket;
+        }
+        let flags = rustix::fs::fcntl_getfl(&fd)?;
+        if flags.contains(OFlags::PATH) {
+            return Err(Errno::BADF);
+        }
+        let mode = flags & OFlags::RWMODE;
+        let terminal = kind == FileKind::CharDevice && rustix::termios::isatty(&fd);
+        Ok(HostFile {
+            kind,
+            read: mode != OFlags::WRONLY,
+            write: mode != OFlags::RDONLY,
+            terminal,
+            fd,
+        })
+    }
+
+    /// The host's descriptor.
+    #[inline]
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// What sort of object it is.
+    #[must_use]
+    pub fn kind(&self) -> FileKind {
+        self.kind
+    }
+
+    /// Whether it was opened for reading.
+    #[must_use]
+    pub fn readable(&self) -> bool {
+        self.read
+    }
+
+    /// Whether it was opened for writing.
+    #[must_use]
+    pub fn writable(&self) -> bool {
+        self.write
+    }
+
+    /// Whether it is a terminal.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Whether an operation on it may wait for somebody else: everything but files and
+    /// directories.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        !matches!(self.kind, FileKind::Regular | FileKind::Directory)
+    }
+}
 
 /// What a guest's descriptor number stands for.
 #[derive(Clone, Debug)]
 pub struct Descriptor {
     file: Arc<OpenFile>,
+    /// The name a directory is handed to the guest under, for `fd_prestat_get`.
     preopen: Option<Arc<[u8]>>,
+    /// Rights the guest gave up with `fd_fdstat_set_rights`.
+    dropped: FdRights,
 }
 
 impl Descriptor {
-    /// A descriptor handed in from outside.
-    pub fn inherited(fd: OwnedFd) -> Result<Self, Errno> {
-        Ok(Descriptor {
-            file: Arc::new(OpenFile(fd)),
+    /// A descriptor for an open file.
+    #[must_use]
+    pub fn new(file: OpenFile) -> Self {
+        Descriptor {
+            file: Arc::new(file),
             preopen: None,
-        })
+            dropped: FdRights::NONE,
+        }
+    }
+
+    /// A descriptor handed in from outside; `EACCES` for one that guests may not have.
+    pub fn inherited(fd: OwnedFd) -> Result<Self> {
+        Ok(Self::new(OpenFile::Host(HostFile::inherited(fd)?)))
     }
 
     /// A directory that the guest finds under `name` when it starts.
     #[must_use]
     pub fn preopen(file: OpenFile, name: &[u8]) -> Self {
         Descriptor {
-            file: Arc::new(file),
             preopen: Some(name.into()),
+            ..Self::new(file)
         }
     }
 
-    /// The host's descriptor.
-    pub fn host(&self, _error: Errno) -> Result<BorrowedFd<'_>, Errno> {
-        Ok(self.file.0.as_fd())
+    /// Another descriptor for the same open file; a duplicate is no preopened directory.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Descriptor {
+            preopen: None,
+            ..self.clone()
+        }
+    }
+
+    /// The open file.
+    #[inline]
+    #[must_use]
+    pub fn file(&self) -> &OpenFile {
+        &self.file
+    }
+
+    /// The host's descriptor, or `error` for a directory of the virtual tree.
+    #[inline]
+    pub fn host(&self, error: Errno) -> Result<&HostFile> {
+        match &*self.file {
+            OpenFile::Host(file) => Ok(file),
+            OpenFile::Virtual(_) => Err(error),
+        }
     }
 
     /// The name of a directory handed to the guest, or nothing.
@@ -44,36 +193,239 @@ impl Descriptor {
     pub fn preopen_name(&self) -> Option<&[u8]> {
         self.preopen.as_deref()
     }
+
+    /// What the guest may do with it: what its kind and mode allow, less what was given up.
+    #[must_use]
+    pub fn rights(&self) -> FdRights {
+        FdRights::of(&self.file).without(self.dropped)
+    }
+
+    /// What descriptors opened through it may do.
+    #[must_use]
+    pub fn inheriting(&self) -> FdRights {
+        FdRights::inheriting(&self.file).without(self.dropped)
+    }
+
+    /// Gives up every right that is not in `keep`; `ENOTCAPABLE` if it would gain one.
+    pub fn restrict(&mut self, keep: FdRights, inheriting: FdRights) -> Result<()> {
+        if !self.rights().contains(keep) || !self.inheriting().contains(inheriting) {
+            return Err(Errno::NOTCAPABLE);
+        }
+        // One set serves both: what is wanted in either stays.
+        let lost = FdRights::ALL.without(keep).without(inheriting);
+        self.dropped = self.dropped.with(lost);
+        Ok(())
+    }
+
+    /// Whether `needed` was not given up; a right that its kind never had is for the host's
+    /// kernel to refuse, with the error POSIX names.
+    #[inline]
+    pub fn require(&self, needed: FdRights) -> Result<()> {
+        if self.dropped.intersects(needed) {
+            Err(Errno::NOTCAPABLE)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The rights given up, which descriptors opened through this one lose as well.
+    #[must_use]
+    pub fn dropped(&self) -> FdRights {
+        self.dropped
+    }
+
+    /// This descriptor without the rights in `dropped`.
+    #[must_use]
+    pub fn less(mut self, dropped: FdRights) -> Self {
+        self.dropped = self.dropped.with(dropped);
+        self
+    }
 }
 
-/// Guest descriptor numbers and what they stand for.
-#[derive(Debug, Default)]
+/// Guest descriptor numbers and what they stand for. Cloning it is what `fork` and `spawn` do:
+/// the open files are shared.
+#[derive(Clone, Debug)]
 pub struct FdTable {
     slots: Vec<Option<Descriptor>>,
+    /// No number below this one is free.
+    first_free: usize,
+    limit: u32,
+}
+
+impl Default for FdTable {
+    fn default() -> Self {
+        FdTable::new(Self::DEFAULT_LIMIT)
+    }
 }
 
 impl FdTable {
-    /// A table that gives out the numbers below `limit`.
+    /// Numbers of a process whose config names no `RLIMIT_NOFILE`.
+    pub const DEFAULT_LIMIT: u32 = 1024;
+
+    /// A table that gives out the numbers below `limit` (`RLIMIT_NOFILE` of the process).
     #[must_use]
-    pub fn new(_limit: u32) -> Self {
-        FdTable::default()
+    pub fn new(limit: u32) -> Self {
+        FdTable {
+            slots: Vec::new(),
+            first_free: 0,
+            limit,
+        }
+    }
+
+    /// One more than the highest number the table gives out.
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        self.limit
     }
 
     /// The descriptor `fd`, or `EBADF`.
-    pub fn get(&self, fd: u32) -> Result<&Descriptor, Errno> {
+    #[inline]
+    pub fn get(&self, fd: u32) -> Result<&Descriptor> {
         self.slots
             .get(fd as usize)
             .and_then(Option::as_ref)
             .ok_or(Errno::BADF)
     }
 
-    /// Puts `descriptor` at number `fd`, closing what was there.
-    pub fn insert_at(&mut self, fd: u32, descriptor: Descriptor) -> Result<(), Errno> {
-        let at = fd as usize;
+    /// The descriptor `fd` to change, or `EBADF`.
+    pub fn get_mut(&mut self, fd: u32) -> Result<&mut Descriptor> {
+        self.slots
+            .get_mut(fd as usize)
+            .and_then(Option::as_mut)
+            .ok_or(Errno::BADF)
+    }
+
+    /// Whether one more descriptor fits; asked before the effects of an open. `EMFILE`.
+    pub fn check_room(&self) -> Result<()> {
+        if self.lowest_free(0) < self.limit as usize {
+            Ok(())
+        } else {
+            Err(Errno::MFILE)
+        }
+    }
+
+    /// Gives `descriptor` the lowest free number; `EMFILE` at the limit.
+    pub fn insert(&mut self, descriptor: Descriptor) -> Result<u32> {
+        self.insert_from(descriptor, 0)
+    }
+
+    /// Gives `descriptor` the lowest free number that is at least `min` (`F_DUPFD`).
+    pub fn insert_from(&mut self, descriptor: Descriptor, min: u32) -> Result<u32> {
+        let at = self.lowest_free(min as usize);
+        if at >= self.limit as usize {
+            return Err(Errno::MFILE);
+        }
+        self.put(at, descriptor);
+        if (min as usize) <= self.first_free {
+            self.first_free = at + 1;
+        }
+        Ok(at as u32)
+    }
+
+    /// Puts `descriptor` at number `fd`, closing what was there: how `dup2` and the kernel set
+    /// a table up. `EBADF` beyond the limit.
+    pub fn insert_at(&mut self, fd: u32, descriptor: Descriptor) -> Result<()> {
+        if fd >= self.limit {
+            return Err(Errno::BADF);
+        }
+        self.put(fd as usize, descriptor);
+        Ok(())
+    }
+
+    /// Takes the descriptor out of the table; dropping it closes the file if it was the last.
+    pub fn remove(&mut self, fd: u32) -> Result<Descriptor> {
+        let slot = self.slots.get_mut(fd as usize).ok_or(Errno::BADF)?;
+        let descriptor = slot.take().ok_or(Errno::BADF)?;
+        self.first_free = self.first_free.min(fd as usize);
+        Ok(descriptor)
+    }
+
+    /// Moves `from` to number `to`, closing what was there, with no moment in between at which
+    /// either number is free or both are the same file.
+    pub fn renumber(&mut self, from: u32, to: u32) -> Result<()> {
+        self.get(from)?;
+        if to >= self.limit {
+            return Err(Errno::BADF);
+        }
+        if from == to {
+            return Ok(());
+        }
+        let moved = self.remove(from)?;
+        self.insert_at(to, moved)
+    }
+
+    /// Every open number with its descriptor, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Descriptor)> {
+        self.slots
+            .iter()
+            .enumerate()
+            .filter_map(|(number, slot)| slot.as_ref().map(|file| (number as u32, file)))
+    }
+
+    fn lowest_free(&self, min: usize) -> usize {
+        let start = self.first_free.max(min);
+        (start..self.slots.len())
+            .find(|at| self.slots[*at].is_none())
+            .unwrap_or(self.slots.len().max(start))
+    }
+
+    fn put(&mut self, at: usize, descriptor: Descriptor) {
         if self.slots.len() <= at {
             self.slots.resize_with(at + 1, || None);
         }
         self.slots[at] = Some(descriptor);
-        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Descriptor, FdTable, OpenFile};
+    use crate::errno::Errno;
+    use crate::fs::vnode::VNode;
+
+    fn file() -> Descriptor {
+        Descriptor::new(OpenFile::Virtual(VNode::Empty))
+    }
+
+    #[test]
+    fn the_lowest_free_number_is_given_out_up_to_the_limit() {
+        let mut table = FdTable::new(4);
+        table.insert_at(1, file()).unwrap();
+        assert_eq!(table.insert(file()), Ok(0));
+        assert_eq!(table.insert(file()), Ok(2));
+        assert_eq!(table.insert(file()), Ok(3));
+        assert_eq!(table.insert(file()).err(), Some(Errno::MFILE));
+        assert_eq!(table.check_room(), Err(Errno::MFILE));
+        table.remove(1).unwrap();
+        table.remove(0).unwrap();
+        assert_eq!(table.insert_from(file(), 1), Ok(1));
+        assert_eq!(table.insert(file()), Ok(0));
+        assert_eq!(table.insert_at(4, file()).err(), Some(Errno::BADF));
+        assert_eq!(table.remove(9).err(), Some(Errno::BADF));
+    }
+
+    #[test]
+    fn a_minimum_leaves_lower_numbers_free() {
+        let mut table = FdTable::new(100);
+        assert_eq!(table.insert_from(file(), 10), Ok(10));
+        assert_eq!(table.insert_from(file(), 10), Ok(11));
+        assert_eq!(table.insert(file()), Ok(0));
+        assert_eq!(table.insert(file()), Ok(1));
+        assert_eq!(table.iter().map(|(fd, _)| fd).collect::<Vec<_>>(), [0, 1, 10, 11]);
+    }
+
+    #[test]
+    fn renumbering_moves_and_closes() {
+        let mut table = FdTable::new(8);
+        for _ in 0..3 {
+            table.insert(file()).unwrap();
+        }
+        table.renumber(2, 0).unwrap();
+        assert_eq!(table.iter().map(|(fd, _)| fd).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(table.renumber(2, 0).err(), Some(Errno::BADF));
+        assert_eq!(table.renumber(1, 1), Ok(()));
+        assert_eq!(table.renumber(1, 8).err(), Some(Errno::BADF));
+        assert_eq!(table.renumber(1, 7), Ok(()));
+        assert_eq!(table.insert(file()), Ok(1));
     }
 }

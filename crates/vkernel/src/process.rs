@@ -9,7 +9,7 @@ use wasmtime::{Memory, StoreLimits};
 use crate::audit::Audit;
 use crate::descriptor::FdTable;
 use crate::errno::Errno;
-use crate::fs::Vfs;
+use crate::fs::{Context, Vfs};
 use crate::kill::KillToken;
 use crate::rights::{HostCall, HostCallSet};
 
@@ -91,6 +91,8 @@ pub struct ProcState {
     pub fds: FdTable,
     /// The container's file system, shared by all processes.
     pub vfs: Arc<Vfs>,
+    /// The largest size in bytes a file may get by this process (`RLIMIT_FSIZE`).
+    pub file_size_limit: u64,
     /// Asks and tells whether the process has to end.
     pub kill: KillToken,
     /// Bounds on memory and tables, enforced by the engine.
@@ -119,6 +121,17 @@ pub struct Program {
 }
 
 impl ProcState {
+    /// What resolving a path needs to know about this process.
+    #[must_use]
+    pub fn fs_context(&self) -> Context<'_> {
+        Context {
+            fds: &self.fds,
+            pid: self.pid,
+            argv: &self.argv,
+            cwd: &self.cwd,
+        }
+    }
+
     /// Counts a denied host call and reports the first of its kind.
     #[cold]
     pub fn denied(&mut self, call: HostCall) -> Errno {

@@ -164,6 +164,27 @@ impl Iovecs<'_> {
         self.len += 1;
     }
 
+    /// How many bytes they name together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.as_slice().iter().map(|vector| vector.iov_len as u64).sum()
+    }
+
+    /// Leaves only the first `bytes` bytes of what they name.
+    pub fn truncate(&mut self, bytes: u64) {
+        let len = self.len;
+        let vectors = if self.spilled.is_empty() {
+            &mut self.inline[..len]
+        } else {
+            &mut self.spilled[..]
+        };
+        let mut left = usize::try_from(bytes).unwrap_or(usize::MAX);
+        for vector in vectors {
+            vector.iov_len = vector.iov_len.min(left);
+            left -= vector.iov_len;
+        }
+    }
+
     /// The vectors, for `readv`, `writev` and their kin.
     #[must_use]
     pub fn as_slice(&self) -> &[libc::iovec] {

@@ -8,10 +8,18 @@
 
 pub mod args_env;
 pub mod clock;
+pub mod dir;
+pub mod fd_meta;
+pub mod fd_rw;
 pub mod memory;
+pub mod path_meta;
+pub mod path_open;
+mod paths;
+pub mod poll;
 pub mod prestat;
 pub mod proc;
 pub mod random;
+pub mod sock;
 
 use wasmtime::{Caller, Linker};
 
@@ -37,9 +45,16 @@ pub struct HostCx<'a> {
 pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
     args_env::register(linker)?;
     clock::register(linker)?;
+    dir::register(linker)?;
+    fd_meta::register(linker)?;
+    fd_rw::register(linker)?;
+    path_meta::register(linker)?;
+    path_open::register(linker)?;
+    poll::register(linker)?;
     prestat::register(linker)?;
     proc::register(linker)?;
     random::register(linker)?;
+    sock::register(linker)?;
     Ok(())
 }
 

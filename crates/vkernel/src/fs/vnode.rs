@@ -1,0 +1,333 @@
+//! The virtual tree: what guests see in place of a procfs, and of what a plain directory used
+//! as a root lacks in `/dev`.
+//!
+//! It is a closed list. Whatever is not named here does not exist: no `mem`, `exe`, `root`,
+//! `cwd`, `ns`, `map_files`, no other process, nothing that can be written.
+
+use super::vfs::Context;
+
+/// An object of the virtual tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VNode {
+    /// A directory with nothing in it: stands where a control file system is mounted.
+    Empty,
+    /// `/proc`.
+    Proc,
+    /// `/proc/self`, a link to the process's own directory.
+    ProcSelf,
+    /// `/proc/thread-self`; a virtual process has one thread.
+    ThreadSelf,
+    /// `/proc/<own pid>`.
+    Process,
+    /// `/proc/<own pid>/fd`.
+    Fds,
+    /// `/proc/<own pid>/fd/<n>`, a link to what the process's descriptor is open on.
+    Fd(u32),
+    /// A file with text made when it is opened.
+    Text(Text),
+    /// `/dev`, where the root has none.
+    Dev,
+    /// A device node that the root lacks.
+    Device(Device),
+    /// A link in `/dev` that the root lacks.
+    DevLink(DevLink),
+}
+
+/// Files of the virtual `/proc`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// `/proc/self/cmdline`
+    Cmdline,
+    /// `/proc/self/comm`
+    Comm,
+    /// `/proc/self/stat`
+    Stat,
+    /// `/proc/self/status`
+    Status,
+    /// `/proc/mounts` and `/proc/self/mounts`
+    Mounts,
+    /// `/proc/cpuinfo`
+    Cpuinfo,
+    /// `/proc/loadavg`
+    Loadavg,
+    /// `/proc/meminfo`
+    Meminfo,
+    /// `/proc/uptime`
+    Uptime,
+    /// `/proc/version`
+    Version,
+}
+
+/// Devices that every Linux program may count on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// `/dev/null`
+    Null,
+    /// `/dev/zero`
+    Zero,
+    /// `/dev/full`
+    Full,
+    /// `/dev/random`
+    Random,
+    /// `/dev/urandom`
+    Urandom,
+    /// `/dev/tty`
+    Tty,
+}
+
+/// Links that `/dev` has in every container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DevLink {
+    /// `/dev/fd`
+    Fd,
+    /// `/dev/stdin`
+    Stdin,
+    /// `/dev/stdout`
+    Stdout,
+    /// `/dev/stderr`
+    Stderr,
+}
+
+/// How an object of the virtual tree behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VKind {
+    /// Can be listed and passed through.
+    Directory,
+    /// Can be read.
+    File,
+    /// Is followed.
+    Link,
+    /// Opens the host's device of that number.
+    Device,
+}
+
+const PROC: &[(&str, VNode)] = &[
+    ("self", VNode::ProcSelf),
+    ("thread-self", VNode::ThreadSelf),
+    ("cpuinfo", VNode::Text(Text::Cpuinfo)),
+    ("loadavg", VNode::Text(Text::Loadavg)),
+    ("meminfo", VNode::Text(Text::Meminfo)),
+    ("mounts", VNode::Text(Text::Mounts)),
+    ("uptime", VNode::Text(Text::Uptime)),
+    ("version", VNode::Text(Text::Version)),
+];
+
+const PROCESS: &[(&str, VNode)] = &[
+    ("cmdline", VNode::Text(Text::Cmdline)),
+    ("comm", VNode::Text(Text::Comm)),
+    ("fd", VNode::Fds),
+    ("mounts", VNode::Text(Text::Mounts)),
+    ("stat", VNode::Text(Text::Stat)),
+    ("status", VNode::Text(Text::Status)),
+];
+
+const DEV: &[(&str, VNode)] = &[
+    ("fd", VNode::DevLink(DevLink::Fd)),
+    ("stdin", VNode::DevLink(DevLink::Stdin)),
+    ("stdout", VNode::DevLink(DevLink::Stdout)),
+    ("stderr", VNode::DevLink(DevLink::Stderr)),
+    ("null", VNode::Device(Device::Null)),
+    ("zero", VNode::Device(Device::Zero)),
+    ("full", VNode::Device(Device::Full)),
+    ("random", VNode::Device(Device::Random)),
+    ("urandom", VNode::Device(Device::Urandom)),
+    ("tty", VNode::Device(Device::Tty)),
+];
+
+fn find(list: &[(&str, VNode)], name: &[u8]) -> Option<VNode> {
+    list.iter()
+        .find(|(entry, _)| entry.as_bytes() == name)
+        .map(|(_, node)| *node)
+}
+
+/// A decimal number as the kernel writes it: no sign, no leading zero.
+fn number(name: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(name).ok()?;
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    if plain && (text == "0" || !text.starts_with('0')) {
+        text.parse().ok()
+    } else {
+        None
+    }
+}
+
+impl VNode {
+    /// How it behaves.
+    #[must_use]
+    pub fn kind(self) -> VKind {
+        match self {
+            VNode::Empty | VNode::Proc | VNode::Process | VNode::Fds | VNode::Dev => {
+                VKind::Directory
+            }
+            VNode::ProcSelf | VNode::ThreadSelf | VNode::Fd(_) | VNode::DevLink(_) => VKind::Link,
+            VNode::Text(_) => VKind::File,
+            VNode::Device(_) => VKind::Device,
+        }
+    }
+
+    /// The entry `name` of this directory.
+    #[must_use]
+    pub fn lookup(self, name: &[u8], ctx: &Context<'_>) -> Option<VNode> {
+        match self {
+            VNode::Proc => match number(name) {
+                Some(pid) if pid == ctx.pid => Some(VNode::Process),
+                Some(_) => None,
+                None => find(PROC, name),
+            },
+            VNode::Process => find(PROCESS, name),
+            VNode::Fds => {
+                let fd = number(name)?;
+                ctx.fds.get(fd).ok().map(|_| VNode::Fd(fd))
+            }
+            VNode::Dev => find(DEV, name),
+            _ => None,
+        }
+    }
+
+    /// The device or link that stands in for a missing entry of `/dev`.
+    #[must_use]
+    pub fn device(name: &[u8]) -> Option<VNode> {
+        find(DEV, name)
+    }
+
+    /// Everything in this directory but `.` and `..`.
+    #[must_use]
+    pub fn list(self, ctx: &Context<'_>) -> Vec<(Vec<u8>, VNode)> {
+        let fixed = |list: &[(&str, VNode)]| -> Vec<(Vec<u8>, VNode)> {
+            list.iter().map(|(name, node)| (name.as_bytes().to_vec(), *node)).collect()
+        };
+        match self {
+            VNode::Proc => {
+                let mut entries = fixed(PROC);
+                entries.push((ctx.pid.to_string().into_bytes(), VNode::Process));
+                entries
+            }
+            VNode::Process => fixed(PROCESS),
+            VNode::Fds => ctx
+                .fds
+                .iter()
+                .map(|(fd, _)| (fd.to_string().into_bytes(), VNode::Fd(fd)))
+                .collect(),
+            VNode::Dev => fixed(DEV),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The directory it is in; nothing for those right below the root.
+    #[must_use]
+    pub fn parent(self) -> Option<VNode> {
+        match self {
+            VNode::Empty | VNode::Proc | VNode::Dev => None,
+            VNode::ProcSelf | VNode::ThreadSelf | VNode::Process => Some(VNode::Proc),
+            VNode::Fds => Some(VNode::Process),
+            VNode::Fd(_) => Some(VNode::Fds),
+            VNode::Text(Text::Cmdline | Text::Comm | Text::Stat | Text::Status) => {
+                Some(VNode::Process)
+            }
+            VNode::Text(_) => Some(VNode::Proc),
+            VNode::Device(_) | VNode::DevLink(_) => Some(VNode::Dev),
+        }
+    }
+
+    /// What a link says; empty for everything else, and for [`VNode::Fd`], whose text is where
+    /// the descriptor's file is.
+    #[must_use]
+    pub fn target(self, pid: u32) -> Vec<u8> {
+        match self {
+            VNode::ProcSelf | VNode::ThreadSelf => pid.to_string().into_bytes(),
+            VNode::DevLink(DevLink::Fd) => b"/proc/self/fd".to_vec(),
+            VNode::DevLink(DevLink::Stdin) => b"/proc/self/fd/0".to_vec(),
+            VNode::DevLink(DevLink::Stdout) => b"/proc/self/fd/1".to_vec(),
+            VNode::DevLink(DevLink::Stderr) => b"/proc/self/fd/2".to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Its absolute path, as `/proc/self/fd` shows it.
+    #[must_use]
+    pub fn path(self, pid: u32) -> Vec<u8> {
+        match self {
+            VNode::Process => format!("/proc/{pid}").into_bytes(),
+            VNode::Fds => format!("/proc/{pid}/fd").into_bytes(),
+            VNode::Dev => b"/dev".to_vec(),
+            VNode::Empty => b"/sys".to_vec(),
+            _ => b"/proc".to_vec(),
+        }
+    }
+
+    /// An inode number: the same for the same object, different for different ones.
+    #[must_use]
+    pub fn inode(self) -> u64 {
+        match self {
+            VNode::Empty => 0x1000,
+            VNode::Proc => 1,
+            VNode::ProcSelf => 0x1001,
+            VNode::ThreadSelf => 0x1002,
+            VNode::Process => 0x1003,
+            VNode::Fds => 0x1004,
+            VNode::Dev => 0x1005,
+            VNode::Text(text) => 0x1100 + text as u64,
+            VNode::Device(device) => 0x1200 + device as u64,
+            VNode::DevLink(link) => 0x1300 + link as u64,
+            VNode::Fd(fd) => 0x1_0000_0000 + u64::from(fd),
+        }
+    }
+}
+
+impl Device {
+    /// Where the host has it, and its major and minor number, which are checked.
+    #[must_use]
+    pub fn host(self) -> (&'static std::ffi::CStr, (u32, u32)) {
+        match self {
+            Device::Null => (c"/dev/null", (1, 3)),
+            Device::Zero => (c"/dev/zero", (1, 5)),
+            Device::Full => (c"/dev/full", (1, 7)),
+            Device::Random => (c"/dev/random", (1, 8)),
+            Device::Urandom => (c"/dev/urandom", (1, 9)),
+            Device::Tty => (c"/dev/tty", (5, 0)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Text, VKind, VNode};
+    use crate::descriptor::{Descriptor, FdTable, OpenFile};
+    use crate::fs::Context;
+
+    #[test]
+    fn only_the_process_itself_and_its_descriptors_exist() {
+        let mut fds = FdTable::default();
+        fds.insert_at(5, Descriptor::new(OpenFile::Virtual(VNode::Empty))).unwrap();
+        let ctx = Context { fds: &fds, pid: 7, argv: &[], cwd: b"/" };
+        let look = |node: VNode, name: &str| node.lookup(name.as_bytes(), &ctx);
+        assert_eq!(look(VNode::Proc, "7"), Some(VNode::Process));
+        for other in ["1", "07", "+7", "8", "sys", "kcore", "keys", "", "sysrq-trigger"] {
+            assert_eq!(look(VNode::Proc, other), None, "{other}");
+        }
+        for secret in ["mem", "exe", "root", "cwd", "ns", "maps", "map_files", "environ", "task"] {
+            assert_eq!(look(VNode::Process, secret), None, "{secret}");
+        }
+        assert_eq!(look(VNode::Fds, "5"), Some(VNode::Fd(5)));
+        assert_eq!(look(VNode::Fds, "0"), None);
+        assert_eq!(look(VNode::Empty, "kernel"), None);
+    }
+
+    #[test]
+    fn what_is_listed_can_be_looked_up() {
+        let mut fds = FdTable::default();
+        fds.insert(Descriptor::new(OpenFile::Virtual(VNode::Proc))).unwrap();
+        let ctx = Context { fds: &fds, pid: 3, argv: &[], cwd: b"/" };
+        let mut todo = vec![VNode::Proc, VNode::Dev];
+        while let Some(dir) = todo.pop() {
+            for (name, node) in dir.list(&ctx) {
+                assert_eq!(dir.lookup(&name, &ctx), Some(node));
+                // `mounts` is one file in two places.
+                assert!(node.parent() == Some(dir) || node == VNode::Text(Text::Mounts));
+                if node.kind() == VKind::Directory {
+                    todo.push(node);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `fd_read`, `fd_write` and their kin: moving bytes.
+
+use wasmtime::Linker;
+
+use crate::descriptor::{FdTable, HostFile, OpenFile};
+use crate::errno::Errno;
+use crate::fs::io;
+use crate::fs::rights::FdRights;
+use crate::host_fn;
+use crate::process::{End, Fail, HostResult, ProcState};
+use crate::wasi::HostCx;
+use crate::wasi::memory::Iovecs;
+
+/// Offers this family's functions.
+pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+    host_fn!(linker, FdRead, fd_read(fd: u32, vectors: u32, count: u32, moved: u32));
+    host_fn!(linker, FdWrite, fd_write(fd: u32, vectors: u32, count: u32, moved: u32));
+    host_fn!(linker, FdPread, fd_pread(fd: u32, vectors: u32, count: u32, at: u64, moved: u32));
+    host_fn!(linker, FdPwrite, fd_pwrite(fd: u32, vectors: u32, count: u32, at: u64, moved: u32));
+    host_fn!(linker, FdSeek, fd_seek(fd: u32, by: i64, whence: u32, offset: u32));
+    host_fn!(linker, FdTell, fd_tell(fd: u32, offset: u32));
+    Ok(())
+}
+
+/// The host's file behind `fd`: `EISDIR` or `EBADF` for a directory of the virtual tree, as a
+/// read or write of a real one gives.
+#[inline]
+fn host(fds: &FdTable, fd: u32, needed: FdRights) -> Result<&HostFile, Errno> {
+    let descriptor = fds.get(fd)?;
+    descriptor.require(needed)?;
+    match descriptor.file() {
+        OpenFile::Host(file) => Ok(file),
+        OpenFile::Virtual(_) if needed == FdRights::READ => Err(Errno::ISDIR),
+        OpenFile::Virtual(_) => Err(Errno::BADF),
+    }
+}
+
+fn fd_read(cx: &mut HostCx<'_>, fd: u32, vectors: u32, count: u32, moved: u32) -> HostResult {
+    let file = host(&cx.proc.fds, fd, FdRights::READ)?;
+    let into = cx.mem.iovecs(vectors, count)?;
+    let bytes = cx.proc.kill.interruptible(|| io::read(file, &into))?;
+    Ok(cx.mem.write_u32(moved, bytes)?)
+}
+
+fn fd_write(cx: &mut HostCx<'_>, fd: u32, vectors: u32, count: u32, moved: u32) -> HostResult {
+    let limit = cx.proc.file_size_limit;
+    let file = host(&cx.proc.fds, fd, FdRights::WRITE)?;
+    let mut from = cx.mem.iovecs(vectors, count)?;
+    if limit != u64::MAX {
+        cut(file, &mut from, None, limit)?;
+    }
+    let bytes = write_or_end(cx.proc, || io::write(file, &from))?;
+    Ok(cx.mem.write_u32(moved, bytes)?)
+}
+
+fn fd_pread(cx: &mut HostCx<'_>, fd: u32, vectors: u32, count: u32, at: u64, moved: u32) -> HostResult {
+    let file = host(&cx.proc.fds, fd, FdRights::READ)?;
+    let into = cx.mem.iovecs(vectors, count)?;
+    let bytes = cx.proc.kill.interruptible(|| io::pread(file, &into, at))?;
+    Ok(cx.mem.write_u32(moved, bytes)?)
+}
+
+fn fd_pwrite(cx: &mut HostCx<'_>, fd: u32, vectors: u32, count: u32, at: u64, moved: u32) -> HostResult {
+    let limit = cx.proc.file_size_limit;
+    let file = host(&cx.proc.fds, fd, FdRights::WRITE)?;
+    let mut from = cx.mem.iovecs(vectors, count)?;
+    if limit != u64::MAX {
+        cut(file, &mut from, Some(at), limit)?;
+    }
+    let bytes = write_or_end(cx.proc, || io::pwrite(file, &from, at))?;
+    Ok(cx.mem.write_u32(moved, bytes)?)
+}
+
+/// Shortens a write to what the process's file size limit leaves room for.
+fn cut(file: &HostFile, from: &mut Iovecs<'_>, at: Option<u64>, limit: u64) -> Result<(), Errno> {
+    let wanted = from.total();
+    let allowed = io::within_limit(file, wanted, at, limit)?;
+    if allowed < wanted {
+        from.truncate(allowed);
+    }
+    Ok(())
+}
+
+/// A write; one to a pipe that nobody reads any more ends the process, as `SIGPIPE` does.
+#[inline]
+pub(super) fn write_or_end(
+    proc: &ProcState,
+    write: impl FnMut() -> Result<u32, Errno>,
+) -> HostResult<u32> {
+    match proc.kill.interruptible(write) {
+        Err(Fail::Errno(Errno::PIPE)) => Err(Fail::End(End::Signal(libc::SIGPIPE))),
+        other => other,
+    }
+}
+
+fn fd_seek(cx: &mut HostCx<'_>, fd: u32, by: i64, whence: u32, offset: u32) -> HostResult {
+    let file = host(&cx.proc.fds, fd, FdRights::SEEK)?;
+    let at = io::seek(file, by, whence)?;
+    Ok(cx.mem.write_u64(offset, at)?)
+}
+
+fn fd_tell(cx: &mut HostCx<'_>, fd: u32, offset: u32) -> HostResult {
+    let file = host(&cx.proc.fds, fd, FdRights::TELL)?;
+    let at = io::seek(file, 0, 1)?;
+    Ok(cx.mem.write_u64(offset, at)?)
+}

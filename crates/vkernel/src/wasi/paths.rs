@@ -1,0 +1,78 @@
+//! What the functions that take a directory and a path have in common.
+
+use crate::descriptor::FdTable;
+use crate::errno::Errno;
+use crate::fs::resolve::Base;
+use crate::fs::rights::FdRights;
+use crate::fs::{Context, GUEST_CWD, Vfs};
+use crate::process::{HostResult, ProcState};
+use crate::wasi::HostCx;
+
+/// Where a path is in the guest's memory.
+#[derive(Clone, Copy)]
+pub(super) struct PathArg {
+    /// The directory's descriptor.
+    pub dir: u32,
+    /// Address of the text.
+    pub path: u32,
+    /// Its length in bytes.
+    pub len: u32,
+}
+
+/// The rights given up on the directory that a call starts from; `ENOTCAPABLE` if `needed` is
+/// one of them.
+pub(super) fn dropped(proc: &ProcState, dir: u32, needed: FdRights) -> Result<FdRights, Errno> {
+    if dir == GUEST_CWD {
+        return Ok(FdRights::NONE);
+    }
+    let descriptor = proc.fds.get(dir)?;
+    descriptor.require(needed)?;
+    Ok(descriptor.dropped())
+}
+
+fn require(fds: &FdTable, dir: u32, needed: FdRights) -> Result<(), Errno> {
+    if dir == GUEST_CWD { Ok(()) } else { fds.get(dir)?.require(needed) }
+}
+
+/// Runs `action` on a path of the guest's.
+pub(super) fn at<T>(
+    cx: &HostCx<'_>,
+    arg: PathArg,
+    needed: FdRights,
+    mut action: impl FnMut(&Vfs, &Context<'_>, Base<'_>, &[u8]) -> Result<T, Errno>,
+) -> HostResult<T> {
+    let path = cx.mem.slice(arg.path, arg.len)?;
+    require(&cx.proc.fds, arg.dir, needed)?;
+    let ctx = cx.proc.fs_context();
+    let base = ctx.base(arg.dir)?;
+    cx.proc.kill.interruptible(|| action(&cx.proc.vfs, &ctx, base, path))
+}
+
+/// Runs `action` on two paths of the guest's.
+pub(super) fn at_both(
+    cx: &HostCx<'_>,
+    from: (PathArg, FdRights),
+    to: (PathArg, FdRights),
+    mut action: impl FnMut(
+        &Vfs,
+        &Context<'_>,
+        (Base<'_>, &[u8]),
+        (Base<'_>, &[u8]),
+    ) -> Result<(), Errno>,
+) -> HostResult {
+    let (from, from_right) = from;
+    at(cx, to.0, to.1, |vfs, ctx, base, path| {
+        require(ctx.fds, from.dir, from_right)?;
+        let from_path = cx.mem.slice(from.path, from.len)?;
+        action(vfs, ctx, (ctx.base(from.dir)?, from_path), (base, path))
+    })
+}
+
+/// Whether `lookup` says to follow a link at the end; unknown bits are `EINVAL`.
+pub(super) fn follows(lookup: u32) -> Result<bool, Errno> {
+    match lookup {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Errno::INVAL),
+    }
+}
