@@ -20,7 +20,7 @@ const ABSOLUTE: u16 = 1;
 
 /// Offers this family's functions.
 pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
-    host_fn!(linker, PollOneoff, poll_oneoff(list: u32, events: u32, count: u32, happened: u32));
+    host_fn!(linker, judging, poll_oneoff(list: u32, events: u32, count: u32, happened: u32));
     Ok(())
 }
 
@@ -36,8 +36,8 @@ fn poll_oneoff(cx: &mut HostCx<'_>, list: u32, events: u32, count: u32, happened
         .collect::<Result<Vec<_>, _>>()?;
     for one in &subscriptions {
         cx.proc.require(match one.what {
-            What::Clock { .. } => HostCall::PollOneoffClock,
-            What::Read(_) | What::Write(_) => HostCall::PollOneoffFd,
+            What::Clock { .. } => HostCall::PollClock,
+            What::Read(_) | What::Write(_) => HostCall::PollFd,
         })?;
     }
     // Everything is known to fit before anything is waited for.
