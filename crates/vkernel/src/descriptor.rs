@@ -13,8 +13,8 @@ use crate::errno::Errno;
 use crate::fs::Result;
 use crate::fs::judge::{self, FsClass};
 use crate::fs::kind::FileKind;
-use crate::fs::vnode::VNode;
 use crate::fs::rights::FdRights;
+use crate::fs::vnode::VNode;
 
 /// What an open file is made of.
 #[derive(Debug)]
@@ -71,7 +71,9 @@ impl HostFile {
         let stat = rustix::fs::fstat(&fd)?;
         judge::check_device(&stat)?;
         let mut kind = FileKind::of(&stat);
-        if kind.is_socket() && rustix::net::sockopt::socket_type(&fd)? != rustix::net::SocketType::STREAM {
+        if kind.is_socket()
+            && rustix::net::sockopt::socket_type(&fd)? != rustix::net::SocketType::STREAM
+        {
             kind = FileKind::DatagramSocket;
         }
         let flags = rustix::fs::fcntl_getfl(&fd)?;
@@ -125,6 +127,12 @@ impl HostFile {
     #[must_use]
     pub fn may_wait(&self) -> bool {
         !matches!(self.kind, FileKind::Regular | FileKind::Directory)
+    }
+}
+
+impl AsFd for HostFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 
@@ -411,7 +419,10 @@ mod tests {
         assert_eq!(table.insert_from(file(), 10), Ok(11));
         assert_eq!(table.insert(file()), Ok(0));
         assert_eq!(table.insert(file()), Ok(1));
-        assert_eq!(table.iter().map(|(fd, _)| fd).collect::<Vec<_>>(), [0, 1, 10, 11]);
+        assert_eq!(
+            table.iter().map(|(fd, _)| fd).collect::<Vec<_>>(),
+            [0, 1, 10, 11]
+        );
     }
 
     #[test]

@@ -129,7 +129,12 @@ fn getdents(dir: BorrowedFd<'_>, chunk: &mut [u8]) -> Result<usize> {
     // SAFETY: the pointer and length are those of a live, writable slice; the kernel writes at
     // most that many bytes.
     let filled = unsafe {
-        libc::syscall(libc::SYS_getdents64, dir.as_raw_fd(), chunk.as_mut_ptr(), chunk.len())
+        libc::syscall(
+            libc::SYS_getdents64,
+            dir.as_raw_fd(),
+            chunk.as_mut_ptr(),
+            chunk.len(),
+        )
     };
     usize::try_from(filled).map_err(|_| Errno::last())
 }
@@ -151,9 +156,15 @@ impl<'c> Iterator for HostEntries<'c> {
         let head = self.0.get(..HOST_DIRENT)?;
         let word = |at: usize| head[at..at + 8].try_into().map(u64::from_ne_bytes).ok();
         let len = usize::from(u16::from_ne_bytes([head[16], head[17]]));
-        let record = self.0.get(..len).filter(|record| record.len() > HOST_DIRENT)?;
+        let record = self
+            .0
+            .get(..len)
+            .filter(|record| record.len() > HOST_DIRENT)?;
         let name = &record[HOST_DIRENT..];
-        let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+        let end = name
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(name.len());
         let entry = HostEntry {
             inode: word(0)?,
             next: word(8)?,

@@ -30,7 +30,13 @@ fn offset(at: u64) -> Result<libc::off_t> {
 pub fn read(file: &HostFile, into: &Iovecs<'_>) -> Result<u32> {
     let vectors = into.as_slice();
     // SAFETY: each vector is a range of the guest's memory, which `into` borrows mutably.
-    count(unsafe { libc::readv(file.fd().as_raw_fd(), vectors.as_ptr(), vectors.len() as i32) })
+    count(unsafe {
+        libc::readv(
+            file.fd().as_raw_fd(),
+            vectors.as_ptr(),
+            vectors.len() as i32,
+        )
+    })
 }
 
 /// `fd_write`.
@@ -38,7 +44,13 @@ pub fn read(file: &HostFile, into: &Iovecs<'_>) -> Result<u32> {
 pub fn write(file: &HostFile, from: &Iovecs<'_>) -> Result<u32> {
     let vectors = from.as_slice();
     // SAFETY: each vector is a range of the guest's memory, which `from` borrows.
-    count(unsafe { libc::writev(file.fd().as_raw_fd(), vectors.as_ptr(), vectors.len() as i32) })
+    count(unsafe {
+        libc::writev(
+            file.fd().as_raw_fd(),
+            vectors.as_ptr(),
+            vectors.len() as i32,
+        )
+    })
 }
 
 /// `fd_pread`: from `at`, leaving the offset where it is; `ESPIPE` where there is none.
@@ -46,7 +58,12 @@ pub fn pread(file: &HostFile, into: &Iovecs<'_>, at: u64) -> Result<u32> {
     let (vectors, at) = (into.as_slice(), offset(at)?);
     // SAFETY: as in `read`.
     count(unsafe {
-        libc::preadv(file.fd().as_raw_fd(), vectors.as_ptr(), vectors.len() as i32, at)
+        libc::preadv(
+            file.fd().as_raw_fd(),
+            vectors.as_ptr(),
+            vectors.len() as i32,
+            at,
+        )
     })
 }
 
@@ -56,7 +73,12 @@ pub fn pwrite(file: &HostFile, from: &Iovecs<'_>, at: u64) -> Result<u32> {
     let (vectors, at) = (from.as_slice(), offset(at)?);
     // SAFETY: as in `write`.
     count(unsafe {
-        libc::pwritev(file.fd().as_raw_fd(), vectors.as_ptr(), vectors.len() as i32, at)
+        libc::pwritev(
+            file.fd().as_raw_fd(),
+            vectors.as_ptr(),
+            vectors.len() as i32,
+            at,
+        )
     })
 }
 
@@ -112,7 +134,12 @@ pub fn advise(file: &HostFile, start: u64, len: u64, advice: u32) -> Result<()> 
     }
     offset(start)?;
     offset(len)?;
-    Ok(rustix::fs::fadvise(file.fd(), start, std::num::NonZeroU64::new(len), advice)?)
+    Ok(rustix::fs::fadvise(
+        file.fd(),
+        start,
+        std::num::NonZeroU64::new(len),
+        advice,
+    )?)
 }
 
 /// `fd_allocate`: makes room for `start..start + len`, growing the file if it is shorter.
@@ -122,7 +149,12 @@ pub fn allocate(file: &HostFile, start: u64, len: u64, limit: u64) -> Result<()>
     if end > limit && file.kind() == FileKind::Regular {
         return Err(Errno::FBIG);
     }
-    Ok(rustix::fs::fallocate(file.fd(), FallocateFlags::empty(), start, len)?)
+    Ok(rustix::fs::fallocate(
+        file.fd(),
+        FallocateFlags::empty(),
+        start,
+        len,
+    )?)
 }
 
 /// `fd_filestat_set_size`.

@@ -111,7 +111,10 @@ pub fn class_of(fd: impl AsFd) -> Result<FsClass> {
 pub fn check_device(stat: &Stat) -> Result<()> {
     let allowed = match FileType::from_raw_mode(stat.st_mode) {
         FileType::CharacterDevice => matches!(
-            (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev)),
+            (
+                rustix::fs::major(stat.st_rdev),
+                rustix::fs::minor(stat.st_rdev)
+            ),
             (1, 3 | 5 | 7 | 8 | 9) | (5, 0) | (136..=143, _)
         ),
         FileType::BlockDevice => false,

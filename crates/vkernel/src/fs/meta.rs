@@ -106,8 +106,14 @@ pub enum SetTime {
 impl SetTime {
     fn host(self) -> Timespec {
         match self {
-            SetTime::Keep => Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT as _ },
-            SetTime::Now => Timespec { tv_sec: 0, tv_nsec: UTIME_NOW as _ },
+            SetTime::Keep => Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_OMIT as _,
+            },
+            SetTime::Now => Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_NOW as _,
+            },
             SetTime::At(time) => Timespec {
                 tv_sec: (time / 1_000_000_000) as _,
                 tv_nsec: (time % 1_000_000_000) as _,
@@ -150,7 +156,10 @@ pub fn stat_file(file: &OpenFile) -> Result<Filestat> {
 fn stat_host(file: &HostFile) -> Result<Filestat> {
     let stat = rustix::fs::fstat(file.fd())?;
     // The kind was refined when it was opened: a datagram socket is one here as well.
-    Ok(Filestat { kind: file.kind(), ..Filestat::from(&stat) })
+    Ok(Filestat {
+        kind: file.kind(),
+        ..Filestat::from(&stat)
+    })
 }
 
 /// `fd_filestat_set_times`.
@@ -163,7 +172,13 @@ pub fn set_file_times(file: &OpenFile, times: (SetTime, SetTime)) -> Result<()> 
 
 impl Vfs {
     /// `path_filestat_get`.
-    pub fn stat(&self, ctx: &Context<'_>, base: Base<'_>, path: &[u8], follow: bool) -> Result<Filestat> {
+    pub fn stat(
+        &self,
+        ctx: &Context<'_>,
+        base: Base<'_>,
+        path: &[u8],
+        follow: bool,
+    ) -> Result<Filestat> {
         match self.resolve(ctx, base, path, follow)? {
             Node::Host(node) => Ok(Filestat::from(&node.stat)),
             Node::Virtual(node) => Ok(Filestat::of_virtual(node)),
@@ -192,7 +207,12 @@ impl Vfs {
     }
 
     fn set_node_times(&self, node: BorrowedFd<'_>, times: (SetTime, SetTime)) -> Result<()> {
-        Ok(rustix::fs::utimensat(node, c"", &stamps(times), AtFlags::EMPTY_PATH)?)
+        Ok(rustix::fs::utimensat(
+            node,
+            c"",
+            &stamps(times),
+            AtFlags::EMPTY_PATH,
+        )?)
     }
 }
 
@@ -210,7 +230,9 @@ mod tests {
             _ => None,
         };
         for flags in 0..16 {
-            let expected = one(flags & 3, 5).zip(one(flags >> 2, 6)).ok_or(Errno::INVAL);
+            let expected = one(flags & 3, 5)
+                .zip(one(flags >> 2, 6))
+                .ok_or(Errno::INVAL);
             assert_eq!(set_times_from(flags, 5, 6), expected, "{flags}");
         }
         assert_eq!(set_times_from(16, 0, 0), Err(Errno::INVAL));

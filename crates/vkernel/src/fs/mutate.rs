@@ -19,7 +19,11 @@ impl Vfs {
     /// `path_create_directory`.
     pub fn create_directory(&self, ctx: &Context<'_>, base: Base<'_>, path: &[u8]) -> Result<()> {
         let at = self.resolve_parent(ctx, base, path)?;
-        Ok(rustix::fs::mkdirat(&at.dir, &at.name, Mode::from_raw_mode(0o777))?)
+        Ok(rustix::fs::mkdirat(
+            &at.dir,
+            &at.name,
+            Mode::from_raw_mode(0o777),
+        )?)
     }
 
     /// `path_remove_directory`.
@@ -43,11 +47,19 @@ impl Vfs {
     ) -> Result<()> {
         let from = self.resolve_parent(ctx, from.0, from.1)?;
         let to = self.resolve_parent(ctx, to.0, to.1)?;
-        Ok(rustix::fs::renameat(&from.dir, &from.name, &to.dir, &to.name)?)
+        Ok(rustix::fs::renameat(
+            &from.dir, &from.name, &to.dir, &to.name,
+        )?)
     }
 
     /// `path_symlink`. The target is any text; it is resolved inside the root when used.
-    pub fn symlink(&self, ctx: &Context<'_>, target: &[u8], base: Base<'_>, path: &[u8]) -> Result<()> {
+    pub fn symlink(
+        &self,
+        ctx: &Context<'_>,
+        target: &[u8],
+        base: Base<'_>,
+        path: &[u8],
+    ) -> Result<()> {
         if target.contains(&0) {
             return Err(Errno::INVAL);
         }
@@ -67,13 +79,16 @@ impl Vfs {
             let from = self.resolve_parent(ctx, from.0, from.1)?;
             let to = self.resolve_parent(ctx, to.0, to.1)?;
             let flags = AtFlags::empty();
-            return Ok(rustix::fs::linkat(&from.dir, &from.name, &to.dir, &to.name, flags)?);
+            return Ok(rustix::fs::linkat(
+                &from.dir, &from.name, &to.dir, &to.name, flags,
+            )?);
         }
         match self.resolve(ctx, from.0, from.1, true)? {
             Node::Host(node) if FileKind::of(&node.stat) == FileKind::Directory => Err(Errno::PERM),
             Node::Host(node) => {
                 let to = self.resolve_parent(ctx, to.0, to.1)?;
-                self.proc_fd().link_to(node.as_fd(), to.dir.as_fd(), &to.name)
+                self.proc_fd()
+                    .link_to(node.as_fd(), to.dir.as_fd(), &to.name)
             }
             // A descriptor may have been handed in from outside the root.
             Node::Virtual(_) | Node::Descriptor(_) => Err(Errno::PERM),

@@ -189,7 +189,12 @@ impl Vfs {
         Ok(Executable { fd, path })
     }
 
-    fn open_node(&self, ctx: &Context<'_>, node: Node, request: &OpenRequest) -> Result<Descriptor> {
+    fn open_node(
+        &self,
+        ctx: &Context<'_>,
+        node: Node,
+        request: &OpenRequest,
+    ) -> Result<Descriptor> {
         let file = match node {
             Node::Host(node) => OpenFile::Host(self.open_host(&node, request)?),
             Node::Virtual(node) => self.open_virtual(ctx, node, request)?,
@@ -218,9 +223,16 @@ impl Vfs {
         Ok(HostFile::looked_at(fd, &node.stat, read, write))
     }
 
-    fn open_virtual(&self, ctx: &Context<'_>, node: VNode, request: &OpenRequest) -> Result<OpenFile> {
+    fn open_virtual(
+        &self,
+        ctx: &Context<'_>,
+        node: VNode,
+        request: &OpenRequest,
+    ) -> Result<OpenFile> {
         match (node.kind(), node) {
-            (VKind::Directory, _) if request.directory || !(request.changes() || request.create) => {
+            (VKind::Directory, _)
+                if request.directory || !(request.changes() || request.create) =>
+            {
                 Ok(OpenFile::Virtual(node))
             }
             (VKind::Directory, _) => Err(Errno::ISDIR),
@@ -240,7 +252,12 @@ impl Vfs {
     /// `/proc/self/fd/N`: opens the file anew, with an offset of its own, as Linux does. Never
     /// with more access than the descriptor has. What cannot be opened again (a socket, a pipe
     /// of another user's) is duplicated.
-    fn open_descriptor(&self, ctx: &Context<'_>, number: u32, request: &OpenRequest) -> Result<Descriptor> {
+    fn open_descriptor(
+        &self,
+        ctx: &Context<'_>,
+        number: u32,
+        request: &OpenRequest,
+    ) -> Result<Descriptor> {
         let descriptor = ctx.fds.get(number).map_err(|_| Errno::NOENT)?;
         let file = match descriptor.file() {
             OpenFile::Virtual(node) => {
@@ -254,7 +271,9 @@ impl Vfs {
                 return Err(Errno::ISDIR);
             }
             let fd = self.proc_fd().reopen(file.fd(), directory_flags())?;
-            return Ok(Descriptor::new(OpenFile::Host(HostFile::new(fd)?)).less(descriptor.dropped()));
+            return Ok(
+                Descriptor::new(OpenFile::Host(HostFile::new(fd)?)).less(descriptor.dropped())
+            );
         }
         if request.directory {
             return Err(Errno::NOTDIR);
@@ -282,7 +301,10 @@ fn open_device(device: Device, request: &OpenRequest) -> Result<HostFile> {
     let look = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let node = rustix::fs::openat(CWD, path, look, Mode::empty())?;
     let stat = rustix::fs::fstat(&node)?;
-    let found = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+    let found = (
+        rustix::fs::major(stat.st_rdev),
+        rustix::fs::minor(stat.st_rdev),
+    );
     if FileKind::of(&stat) != FileKind::CharDevice || found != numbers || is_dir(&stat) {
         return Err(Errno::NODEV);
     }

@@ -72,7 +72,9 @@ fn clock(id: u32) -> Result<ClockId> {
 fn now(id: ClockId) -> u64 {
     let time = clock_gettime(id);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    seconds.saturating_mul(BILLION).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+    seconds
+        .saturating_mul(BILLION)
+        .saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// A subscription, made ready to wait on.
@@ -122,7 +124,11 @@ pub fn wait(fds: &FdTable, kill: BorrowedFd<'_>, list: &[Subscription]) -> Resul
 
 fn arm<'f>(fds: &'f FdTable, what: What, polled: &mut Vec<PollFd<'f>>) -> Result<Armed> {
     let (fd, interest) = match what {
-        What::Clock { id, timeout, absolute } => {
+        What::Clock {
+            id,
+            timeout,
+            absolute,
+        } => {
             let id = clock(id)?;
             let start = if absolute { 0 } else { now(id) };
             return Ok(Armed::Clock(id, start.saturating_add(timeout)));
@@ -135,12 +141,20 @@ fn arm<'f>(fds: &'f FdTable, what: What, polled: &mut Vec<PollFd<'f>>) -> Result
     let OpenFile::Host(file) = descriptor.file() else {
         return Err(Errno::BADF);
     };
-    let allowed = if interest == PollFlags::IN { file.readable() } else { file.writable() };
+    let allowed = if interest == PollFlags::IN {
+        file.readable()
+    } else {
+        file.writable()
+    };
     if !allowed || file.kind() == FileKind::Directory {
         return Err(Errno::BADF);
     }
     if !file.may_wait() {
-        return Ok(Armed::Ready(if interest == PollFlags::IN { left(file) } else { 0 }));
+        return Ok(Armed::Ready(if interest == PollFlags::IN {
+            left(file)
+        } else {
+            0
+        }));
     }
     polled.push(PollFd::from_borrowed_fd(file.fd(), interest));
     Ok(Armed::Polled(polled.len() - 1))
@@ -166,7 +180,13 @@ fn event(fds: &FdTable, one: Subscription, armed: &Armed, polled: &[PollFd<'_>])
         What::Read(_) => 1,
         What::Write(_) => 2,
     };
-    let mut event = Event { userdata: one.userdata, error: None, kind, bytes: 0, hangup: false };
+    let mut event = Event {
+        userdata: one.userdata,
+        error: None,
+        kind,
+        bytes: 0,
+        hangup: false,
+    };
     match armed {
         Armed::Failed(error) => event.error = Some(*error),
         Armed::Ready(bytes) => event.bytes = *bytes,
@@ -217,7 +237,14 @@ mod tests {
     const SPAN: u64 = 20_000_000;
 
     fn clock(id: u32, timeout: u64, absolute: bool) -> Subscription {
-        Subscription { userdata: 9, what: What::Clock { id, timeout, absolute } }
+        Subscription {
+            userdata: 9,
+            what: What::Clock {
+                id,
+                timeout,
+                absolute,
+            },
+        }
     }
 
     fn quiet() -> (KillToken, FdTable) {
@@ -227,33 +254,59 @@ mod tests {
     #[test]
     fn clocks_count_spans_and_times() {
         let (kill, fds) = quiet();
-        for (id, host) in [(0, rustix::time::ClockId::Realtime), (1, rustix::time::ClockId::Monotonic)] {
+        for (id, host) in [
+            (0, rustix::time::ClockId::Realtime),
+            (1, rustix::time::ClockId::Monotonic),
+        ] {
             for absolute in [false, true] {
                 let timeout = if absolute { now(host) + SPAN } else { SPAN };
                 let start = Instant::now();
                 let events = wait(&fds, kill.event(), &[clock(id, timeout, absolute)]).unwrap();
                 assert!(start.elapsed() >= Duration::from_nanos(SPAN - 1_000_000));
-                let expected = Event { userdata: 9, error: None, kind: 0, bytes: 0, hangup: false };
+                let expected = Event {
+                    userdata: 9,
+                    error: None,
+                    kind: 0,
+                    bytes: 0,
+                    hangup: false,
+                };
                 assert_eq!(events, [expected]);
             }
         }
-        assert_eq!(wait(&fds, kill.event(), &[clock(0, 1, true)]).unwrap().len(), 1);
+        assert_eq!(
+            wait(&fds, kill.event(), &[clock(0, 1, true)])
+                .unwrap()
+                .len(),
+            1
+        );
     }
 
     #[test]
     fn what_cannot_be_waited_for_is_an_event_of_its_own() {
         let (kill, mut fds) = quiet();
-        fds.insert_at(4, Descriptor::inherited(std::fs::File::open("/dev/null").unwrap().into()).unwrap())
-            .unwrap();
+        fds.insert_at(
+            4,
+            Descriptor::inherited(std::fs::File::open("/dev/null").unwrap().into()).unwrap(),
+        )
+        .unwrap();
         let list = [
             clock(2, 1, false),
             clock(17, 1, false),
-            Subscription { userdata: 1, what: What::Read(77) },
-            Subscription { userdata: 2, what: What::Write(4) },
+            Subscription {
+                userdata: 1,
+                what: What::Read(77),
+            },
+            Subscription {
+                userdata: 2,
+                what: What::Write(4),
+            },
             clock(1, u64::MAX, false),
         ];
-        let errors: Vec<_> =
-            wait(&fds, kill.event(), &list).unwrap().iter().map(|event| event.error).collect();
+        let errors: Vec<_> = wait(&fds, kill.event(), &list)
+            .unwrap()
+            .iter()
+            .map(|event| event.error)
+            .collect();
         let expected = [Errno::NOTSUP, Errno::INVAL, Errno::BADF, Errno::BADF].map(Some);
         assert_eq!(errors, expected);
         assert_eq!(wait(&fds, kill.event(), &[]), Err(Errno::INVAL));
@@ -265,13 +318,20 @@ mod tests {
     fn a_pipe_says_how_much_and_that_it_ended() {
         let (kill, mut fds) = quiet();
         let (reader, mut writer) = std::io::pipe().unwrap();
-        fds.insert_at(0, Descriptor::inherited(OwnedFd::from(reader)).unwrap()).unwrap();
+        fds.insert_at(0, Descriptor::inherited(OwnedFd::from(reader)).unwrap())
+            .unwrap();
         let list = [
-            Subscription { userdata: 5, what: What::Read(0) },
+            Subscription {
+                userdata: 5,
+                what: What::Read(0),
+            },
             clock(1, SPAN, false),
         ];
         let events = wait(&fds, kill.event(), &list).unwrap();
-        assert_eq!(events.iter().map(|event| event.kind).collect::<Vec<_>>(), [0]);
+        assert_eq!(
+            events.iter().map(|event| event.kind).collect::<Vec<_>>(),
+            [0]
+        );
         writer.write_all(b"seven b").unwrap();
         let events = wait(&fds, kill.event(), &list[..1]).unwrap();
         assert_eq!((events[0].bytes, events[0].hangup), (7, false));

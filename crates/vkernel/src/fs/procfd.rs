@@ -85,15 +85,17 @@ impl ProcFd {
     /// Opens for real what `fd` (usually `O_PATH`) stands for.
     pub fn reopen(&self, fd: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let opened =
-            self.name(fd, |name| rustix::fs::openat(&self.dir, name, flags, Mode::empty()));
+        let opened = self.name(fd, |name| {
+            rustix::fs::openat(&self.dir, name, flags, Mode::empty())
+        });
         opened.map_err(host_limit)
     }
 
     /// Where the host's kernel says `fd` is: a path as this process sees it, or `pipe:[1]`.
     pub fn read_link(&self, fd: BorrowedFd<'_>) -> Result<Vec<u8>> {
-        let link =
-            self.name(fd, |name| rustix::fs::readlinkat(&self.dir, name, Vec::with_capacity(256)));
+        let link = self.name(fd, |name| {
+            rustix::fs::readlinkat(&self.dir, name, Vec::with_capacity(256))
+        });
         Ok(link?.into_bytes())
     }
 

@@ -11,11 +11,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, Stat};
 
+use super::Result;
 use super::judge::{FsClass, class_of};
 use super::vfs::{Context, FileId, Vfs};
 use super::vnode::VNode;
 use super::walk::Walk;
-use super::Result;
 use crate::errno::Errno;
 
 /// The longest path, its NUL included (`PATH_MAX`).
@@ -68,11 +68,17 @@ pub struct Parent {
 
 /// Splits off the last component: what leads to it, and itself with a trailing slash kept.
 fn split(path: &[u8]) -> (&[u8], Vec<u8>) {
-    let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |at| at + 1);
+    let end = path
+        .iter()
+        .rposition(|byte| *byte != b'/')
+        .map_or(0, |at| at + 1);
     if end == 0 {
         return (path, b".".to_vec());
     }
-    let start = path[..end].iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+    let start = path[..end]
+        .iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or(0, |at| at + 1);
     let mut name = path[start..end].to_vec();
     if end < path.len() {
         name.push(b'/');
@@ -110,7 +116,13 @@ enum Fast {
 impl Vfs {
     /// Finds what `path` names. `follow` says whether a link at its very end is followed; the
     /// other links always are, inside the root. Fails as `open` does.
-    pub fn resolve(&self, ctx: &Context<'_>, base: Base<'_>, path: &[u8], follow: bool) -> Result<Node> {
+    pub fn resolve(
+        &self,
+        ctx: &Context<'_>,
+        base: Base<'_>,
+        path: &[u8],
+        follow: bool,
+    ) -> Result<Node> {
         check_path(path)?;
         let base = if path[0] == b'/' { Base::Root } else { base };
         match base {
@@ -164,7 +176,12 @@ impl Vfs {
             }
         }
         let nobody = crate::descriptor::FdTable::new(0);
-        let ctx = Context { fds: &nobody, pid: 0, argv: &[], cwd: b"/" };
+        let ctx = Context {
+            fds: &nobody,
+            pid: 0,
+            argv: &[],
+            cwd: b"/",
+        };
         match Walk::new(self, &ctx).run(path, follow)? {
             Node::Host(node) => Ok(node.fd),
             _ => Err(Errno::ACCES),
@@ -225,7 +242,11 @@ impl Vfs {
 
 pub(super) fn path_flags(follow: bool) -> OFlags {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    if follow { flags } else { flags | OFlags::NOFOLLOW }
+    if follow {
+        flags
+    } else {
+        flags | OFlags::NOFOLLOW
+    }
 }
 
 pub(super) fn is_dir(stat: &Stat) -> bool {
@@ -257,7 +278,11 @@ mod tests {
             ("//", "//", "."),
         ] {
             let (got_dir, got_name) = split(path.as_bytes());
-            assert_eq!((got_dir, &got_name[..]), (dir.as_bytes(), name.as_bytes()), "{path}");
+            assert_eq!(
+                (got_dir, &got_name[..]),
+                (dir.as_bytes(), name.as_bytes()),
+                "{path}"
+            );
         }
     }
 }

@@ -35,7 +35,12 @@ pub fn accept(file: &HostFile, nonblock: bool) -> Result<Descriptor> {
     let listener = socket(file)?;
     // SAFETY: plain system call on an open descriptor; no address is asked for.
     let fd = unsafe {
-        libc::accept4(listener, std::ptr::null_mut(), std::ptr::null_mut(), flags.bits() as i32)
+        libc::accept4(
+            listener,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            flags.bits() as i32,
+        )
     };
     if fd < 0 {
         let error = std::io::Error::last_os_error();
@@ -43,7 +48,9 @@ pub fn accept(file: &HostFile, nonblock: bool) -> Result<Descriptor> {
     }
     // SAFETY: `accept4` has just given this descriptor to us alone.
     let connection = unsafe { OwnedFd::from_raw_fd(fd) };
-    Ok(Descriptor::new(OpenFile::Host(HostFile::inherited(connection)?)))
+    Ok(Descriptor::new(OpenFile::Host(HostFile::inherited(
+        connection,
+    )?)))
 }
 
 fn message(vectors: &Iovecs<'_>) -> libc::msghdr {
@@ -71,7 +78,10 @@ pub fn receive(file: &HostFile, into: &Iovecs<'_>, peek: bool, wait_all: bool) -
     // no room for control data is given, so no descriptor can arrive.
     let got = unsafe { libc::recvmsg(fd, &mut header, flags) };
     let bytes = u32::try_from(got).map_err(|_| Errno::last())?;
-    Ok(Received { bytes, truncated: header.msg_flags & libc::MSG_TRUNC != 0 })
+    Ok(Received {
+        bytes,
+        truncated: header.msg_flags & libc::MSG_TRUNC != 0,
+    })
 }
 
 /// `sock_send`.

@@ -7,9 +7,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{MemfdFlags, OFlags, SealFlags};
 
+use super::Result;
 use super::vfs::{Context, Vfs};
 use super::vnode::Text;
-use super::Result;
 
 /// A command name as Linux cuts it.
 const COMM: usize = 15;
@@ -94,7 +94,12 @@ mod tests {
             ("", ""),
         ] {
             let argv = [argv0.as_bytes().to_vec()];
-            let ctx = Context { fds: &fds, pid: 1, argv: &argv, cwd: b"/" };
+            let ctx = Context {
+                fds: &fds,
+                pid: 1,
+                argv: &argv,
+                cwd: b"/",
+            };
             assert_eq!(comm(&ctx), expected.as_bytes());
         }
     }

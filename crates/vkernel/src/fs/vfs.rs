@@ -123,15 +123,11 @@ impl Vfs {
         if class_of(&root) != Ok(FsClass::Ordinary) {
             return Err(SetupError::Unfit);
         }
-        let io = |errno: Errno| SetupError::Root(std::io::Error::from_raw_os_error(errno.to_linux()));
+        let io =
+            |errno: Errno| SetupError::Root(std::io::Error::from_raw_os_error(errno.to_linux()));
         let root_id = FileId::of(&root).map_err(io)?;
         let openat2 = rustix::fs::openat2(&root, c".", flags, Mode::empty(), ResolveFlags::IN_ROOT);
-        let mounted = rustix::fs::openat(
-            &root,
-            c"proc",
-            flags | OFlags::NOFOLLOW,
-            Mode::empty(),
-        );
+        let mounted = rustix::fs::openat(&root, c"proc", flags | OFlags::NOFOLLOW, Mode::empty());
         let proc_overlay = !mounted.is_ok_and(|dir| class_of(dir) == Ok(FsClass::Proc));
         Ok(Vfs {
             root,
@@ -151,7 +147,9 @@ impl Vfs {
 
     /// The root as an open directory for a guest's table.
     pub fn open_root(&self) -> Result<OpenFile> {
-        let dir = self.proc_fd.reopen(self.root.as_fd(), OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let dir = self
+            .proc_fd
+            .reopen(self.root.as_fd(), OFlags::RDONLY | OFlags::DIRECTORY)?;
         Ok(OpenFile::Host(HostFile::new(dir)?))
     }
 

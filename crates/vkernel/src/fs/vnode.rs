@@ -194,7 +194,9 @@ impl VNode {
     #[must_use]
     pub fn list(self, ctx: &Context<'_>) -> Vec<(Vec<u8>, VNode)> {
         let fixed = |list: &[(&str, VNode)]| -> Vec<(Vec<u8>, VNode)> {
-            list.iter().map(|(name, node)| (name.as_bytes().to_vec(), *node)).collect()
+            list.iter()
+                .map(|(name, node)| (name.as_bytes().to_vec(), *node))
+                .collect()
         };
         match self {
             VNode::Proc => {
@@ -298,14 +300,40 @@ mod tests {
     #[test]
     fn only_the_process_itself_and_its_descriptors_exist() {
         let mut fds = FdTable::default();
-        fds.insert_at(5, Descriptor::new(OpenFile::Virtual(VNode::Empty))).unwrap();
-        let ctx = Context { fds: &fds, pid: 7, argv: &[], cwd: b"/" };
+        fds.insert_at(5, Descriptor::new(OpenFile::Virtual(VNode::Empty)))
+            .unwrap();
+        let ctx = Context {
+            fds: &fds,
+            pid: 7,
+            argv: &[],
+            cwd: b"/",
+        };
         let look = |node: VNode, name: &str| node.lookup(name.as_bytes(), &ctx);
         assert_eq!(look(VNode::Proc, "7"), Some(VNode::Process));
-        for other in ["1", "07", "+7", "8", "sys", "kcore", "keys", "", "sysrq-trigger"] {
+        for other in [
+            "1",
+            "07",
+            "+7",
+            "8",
+            "sys",
+            "kcore",
+            "keys",
+            "",
+            "sysrq-trigger",
+        ] {
             assert_eq!(look(VNode::Proc, other), None, "{other}");
         }
-        for secret in ["mem", "exe", "root", "cwd", "ns", "maps", "map_files", "environ", "task"] {
+        for secret in [
+            "mem",
+            "exe",
+            "root",
+            "cwd",
+            "ns",
+            "maps",
+            "map_files",
+            "environ",
+            "task",
+        ] {
             assert_eq!(look(VNode::Process, secret), None, "{secret}");
         }
         assert_eq!(look(VNode::Fds, "5"), Some(VNode::Fd(5)));
@@ -316,8 +344,14 @@ mod tests {
     #[test]
     fn what_is_listed_can_be_looked_up() {
         let mut fds = FdTable::default();
-        fds.insert(Descriptor::new(OpenFile::Virtual(VNode::Proc))).unwrap();
-        let ctx = Context { fds: &fds, pid: 3, argv: &[], cwd: b"/" };
+        fds.insert(Descriptor::new(OpenFile::Virtual(VNode::Proc)))
+            .unwrap();
+        let ctx = Context {
+            fds: &fds,
+            pid: 3,
+            argv: &[],
+            cwd: b"/",
+        };
         let mut todo = vec![VNode::Proc, VNode::Dev];
         while let Some(dir) = todo.pop() {
             for (name, node) in dir.list(&ctx) {

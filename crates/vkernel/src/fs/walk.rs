@@ -97,7 +97,10 @@ impl<'a> Walk<'a> {
                 return self.here();
             };
             rest.drain(..start);
-            let end = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+            let end = rest
+                .iter()
+                .position(|byte| *byte == b'/')
+                .unwrap_or(rest.len());
             let name = rest[..end].to_vec();
             let after = rest[end..].iter().position(|byte| *byte != b'/');
             let last = after.is_none();
@@ -130,7 +133,9 @@ impl<'a> Walk<'a> {
                     }
                     Step::Link(_) => return self.entry(name),
                     Step::Node(node) => {
-                        if let Some(found) = self.enter(node, last, follow || must_be_dir, must_be_dir)? {
+                        if let Some(found) =
+                            self.enter(node, last, follow || must_be_dir, must_be_dir)?
+                        {
                             return Ok(found);
                         }
                     }
@@ -156,9 +161,9 @@ impl<'a> Walk<'a> {
     /// The link called `name` in the current directory, itself.
     fn entry(&self, name: &[u8]) -> Result<Node> {
         match self.stack.last().expect("the root is never popped") {
-            Place::Virtual(node) => {
-                Ok(Node::Virtual(node.lookup(name, self.ctx).ok_or(Errno::NOENT)?))
-            }
+            Place::Virtual(node) => Ok(Node::Virtual(
+                node.lookup(name, self.ctx).ok_or(Errno::NOENT)?,
+            )),
             Place::Root(dir) => self.host_entry(*dir, name).map(Node::Host),
             Place::Host { fd, is_dev, .. } => match self.host_entry(fd.as_fd(), name) {
                 Err(Errno::NOENT) if *is_dev => {
@@ -234,7 +239,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes into `node`, or returns it if it is what the path names.
-    fn enter(&mut self, node: Node, last: bool, follow: bool, must_be_dir: bool) -> Result<Option<Node>> {
+    fn enter(
+        &mut self,
+        node: Node,
+        last: bool,
+        follow: bool,
+        must_be_dir: bool,
+    ) -> Result<Option<Node>> {
         match node {
             Node::Host(node) if is_dir(&node.stat) => {
                 let is_dev = self.vfs.dev_overlay() && self.stack.len() == 1 && self.is_dev(&node);
@@ -242,7 +253,11 @@ impl<'a> Walk<'a> {
                 if last {
                     return Ok(Some(Node::Host(node)));
                 }
-                self.stack.push(Place::Host { fd: node.fd, dev, is_dev });
+                self.stack.push(Place::Host {
+                    fd: node.fd,
+                    dev,
+                    is_dev,
+                });
             }
             Node::Virtual(node) if node.kind() == VKind::Directory => {
                 self.stack.push(Place::Virtual(node));
@@ -262,8 +277,12 @@ impl<'a> Walk<'a> {
     }
 
     fn is_dev(&self, node: &HostNode) -> bool {
-        rustix::fs::statat(self.vfs.root(), c"dev", rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
-            .is_ok_and(|dev| dev.st_ino == node.stat.st_ino && dev.st_dev == node.stat.st_dev)
+        rustix::fs::statat(
+            self.vfs.root(),
+            c"dev",
+            rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
+        )
+        .is_ok_and(|dev| dev.st_ino == node.stat.st_ino && dev.st_dev == node.stat.st_dev)
     }
 
     /// Goes on in the directory that one of the process's own descriptors is open on.
@@ -278,7 +297,11 @@ impl<'a> Walk<'a> {
                 let fd = file.fd().try_clone_to_owned()?;
                 let dev = rustix::fs::fstat(&fd)?.st_dev as u64;
                 self.stack.truncate(1);
-                self.stack.push(Place::Host { fd, dev, is_dev: false });
+                self.stack.push(Place::Host {
+                    fd,
+                    dev,
+                    is_dev: false,
+                });
                 // Its parent is not known here; `..` stays.
                 self.floor = 2;
             }

@@ -224,6 +224,7 @@ impl Process {
             memory: None,
             reported: HostCallSet::EMPTY,
             denials: 0,
+            file_size_limit: kernel.limits.file_size,
         };
         Ok(Process {
             state,

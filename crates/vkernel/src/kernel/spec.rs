@@ -38,6 +38,8 @@ pub struct Limits {
     pub memory: u64,
     /// Descriptors, as `RLIMIT_NOFILE` counts them: one more than the highest number.
     pub descriptors: u32,
+    /// The largest a file may get by a write, in bytes (`RLIMIT_FSIZE`); `u64::MAX` is no limit.
+    pub file_size: u64,
 }
 
 impl Default for Limits {
@@ -45,6 +47,7 @@ impl Default for Limits {
         Limits {
             memory: 4 << 30,
             descriptors: 1024,
+            file_size: u64::MAX,
         }
     }
 }

@@ -68,13 +68,20 @@ fn host(fds: &FdTable, fd: u32, needed: FdRights) -> Result<&HostFile, Errno> {
 }
 
 fn fd_advise(cx: &mut HostCx<'_>, fd: u32, start: u64, len: u64, advice: u32) -> HostResult {
-    Ok(io::advise(host(&cx.proc.fds, fd, FdRights::ADVISE)?, start, len, advice)?)
+    Ok(io::advise(
+        host(&cx.proc.fds, fd, FdRights::ADVISE)?,
+        start,
+        len,
+        advice,
+    )?)
 }
 
 fn fd_allocate(cx: &mut HostCx<'_>, fd: u32, start: u64, len: u64) -> HostResult {
     let limit = cx.proc.file_size_limit;
     let file = host(&cx.proc.fds, fd, FdRights::ALLOCATE)?;
-    cx.proc.kill.interruptible(|| io::allocate(file, start, len, limit))
+    cx.proc
+        .kill
+        .interruptible(|| io::allocate(file, start, len, limit))
 }
 
 fn fd_close(cx: &mut HostCx<'_>, fd: u32) -> HostResult {
@@ -108,7 +115,10 @@ fn fd_fdstat_get(cx: &mut HostCx<'_>, fd: u32, stat: u32) -> HostResult {
 
 fn fd_fdstat_set_flags(cx: &mut HostCx<'_>, fd: u32, flags: u32) -> HostResult {
     let wanted = decode_flags(flags)?;
-    Ok(io::set_status_flags(host(&cx.proc.fds, fd, FdRights::SET_FLAGS)?, wanted)?)
+    Ok(io::set_status_flags(
+        host(&cx.proc.fds, fd, FdRights::SET_FLAGS)?,
+        wanted,
+    )?)
 }
 
 fn fd_fdstat_set_rights(cx: &mut HostCx<'_>, fd: u32, base: u64, inheriting: u64) -> HostResult {
@@ -129,10 +139,18 @@ fn fd_filestat_get(cx: &mut HostCx<'_>, fd: u32, stat: u32) -> HostResult {
 fn fd_filestat_set_size(cx: &mut HostCx<'_>, fd: u32, size: u64) -> HostResult {
     let limit = cx.proc.file_size_limit;
     let file = host(&cx.proc.fds, fd, FdRights::FILESTAT_SET_SIZE)?;
-    cx.proc.kill.interruptible(|| io::set_size(file, size, limit))
+    cx.proc
+        .kill
+        .interruptible(|| io::set_size(file, size, limit))
 }
 
-fn fd_filestat_set_times(cx: &mut HostCx<'_>, fd: u32, atim: u64, mtim: u64, flags: u32) -> HostResult {
+fn fd_filestat_set_times(
+    cx: &mut HostCx<'_>,
+    fd: u32,
+    atim: u64,
+    mtim: u64,
+    flags: u32,
+) -> HostResult {
     let times = meta::set_times_from(flags, atim, mtim)?;
     let descriptor = cx.proc.fds.get(fd)?;
     descriptor.require(FdRights::FILESTAT_SET_TIMES)?;

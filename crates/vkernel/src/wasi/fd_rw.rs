@@ -53,14 +53,28 @@ fn fd_write(cx: &mut HostCx<'_>, fd: u32, vectors: u32, count: u32, moved: u32) 
     Ok(cx.mem.write_u32(moved, bytes)?)
 }
 
-fn fd_pread(cx: &mut HostCx<'_>, fd: u32, vectors: u32, count: u32, at: u64, moved: u32) -> HostResult {
+fn fd_pread(
+    cx: &mut HostCx<'_>,
+    fd: u32,
+    vectors: u32,
+    count: u32,
+    at: u64,
+    moved: u32,
+) -> HostResult {
     let file = host(&cx.proc.fds, fd, FdRights::READ)?;
     let into = cx.mem.iovecs(vectors, count)?;
     let bytes = cx.proc.kill.interruptible(|| io::pread(file, &into, at))?;
     Ok(cx.mem.write_u32(moved, bytes)?)
 }
 
-fn fd_pwrite(cx: &mut HostCx<'_>, fd: u32, vectors: u32, count: u32, at: u64, moved: u32) -> HostResult {
+fn fd_pwrite(
+    cx: &mut HostCx<'_>,
+    fd: u32,
+    vectors: u32,
+    count: u32,
+    at: u64,
+    moved: u32,
+) -> HostResult {
     let limit = cx.proc.file_size_limit;
     let file = host(&cx.proc.fds, fd, FdRights::WRITE)?;
     let mut from = cx.mem.iovecs(vectors, count)?;

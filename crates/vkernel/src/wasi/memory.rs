@@ -167,7 +167,10 @@ impl Iovecs<'_> {
     /// How many bytes they name together.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.as_slice().iter().map(|vector| vector.iov_len as u64).sum()
+        self.as_slice()
+            .iter()
+            .map(|vector| vector.iov_len as u64)
+            .sum()
     }
 
     /// Leaves only the first `bytes` bytes of what they name.

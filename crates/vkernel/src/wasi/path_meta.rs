@@ -63,12 +63,22 @@ pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn path_filestat_get(cx: &mut HostCx<'_>, dir: u32, lookup: u32, path: u32, len: u32, stat: u32) -> HostResult {
+fn path_filestat_get(
+    cx: &mut HostCx<'_>,
+    dir: u32,
+    lookup: u32,
+    path: u32,
+    len: u32,
+    stat: u32,
+) -> HostResult {
     let follow = follows(lookup)?;
     let arg = PathArg { dir, path, len };
-    let found = at(cx, arg, FdRights::PATH_FILESTAT_GET, |vfs, ctx, base, path| {
-        vfs.stat(ctx, base, path, follow)
-    })?;
+    let found = at(
+        cx,
+        arg,
+        FdRights::PATH_FILESTAT_GET,
+        |vfs, ctx, base, path| vfs.stat(ctx, base, path, follow),
+    )?;
     Ok(cx.mem.write(stat, &found.encode())?)
 }
 
@@ -86,30 +96,42 @@ fn path_filestat_set_times(
     let follow = follows(lookup)?;
     let times = meta::set_times_from(flags, atim, mtim)?;
     let arg = PathArg { dir, path, len };
-    at(cx, arg, FdRights::PATH_FILESTAT_SET_TIMES, |vfs, ctx, base, path| {
-        vfs.set_times(ctx, base, path, follow, times)
-    })
+    at(
+        cx,
+        arg,
+        FdRights::PATH_FILESTAT_SET_TIMES,
+        |vfs, ctx, base, path| vfs.set_times(ctx, base, path, follow, times),
+    )
 }
 
 fn path_create_directory(cx: &mut HostCx<'_>, dir: u32, path: u32, len: u32) -> HostResult {
     let arg = PathArg { dir, path, len };
-    at(cx, arg, FdRights::PATH_CREATE_DIRECTORY, |vfs, ctx, base, path| {
-        vfs.create_directory(ctx, base, path)
-    })
+    at(
+        cx,
+        arg,
+        FdRights::PATH_CREATE_DIRECTORY,
+        |vfs, ctx, base, path| vfs.create_directory(ctx, base, path),
+    )
 }
 
 fn path_remove_directory(cx: &mut HostCx<'_>, dir: u32, path: u32, len: u32) -> HostResult {
     let arg = PathArg { dir, path, len };
-    at(cx, arg, FdRights::PATH_REMOVE_DIRECTORY, |vfs, ctx, base, path| {
-        vfs.remove_directory(ctx, base, path)
-    })
+    at(
+        cx,
+        arg,
+        FdRights::PATH_REMOVE_DIRECTORY,
+        |vfs, ctx, base, path| vfs.remove_directory(ctx, base, path),
+    )
 }
 
 fn path_unlink_file(cx: &mut HostCx<'_>, dir: u32, path: u32, len: u32) -> HostResult {
     let arg = PathArg { dir, path, len };
-    at(cx, arg, FdRights::PATH_UNLINK_FILE, |vfs, ctx, base, path| {
-        vfs.unlink_file(ctx, base, path)
-    })
+    at(
+        cx,
+        arg,
+        FdRights::PATH_UNLINK_FILE,
+        |vfs, ctx, base, path| vfs.unlink_file(ctx, base, path),
+    )
 }
 
 fn path_rename(
@@ -121,10 +143,23 @@ fn path_rename(
     to_path: u32,
     to_len: u32,
 ) -> HostResult {
-    let from = PathArg { dir: from, path, len };
-    let to = PathArg { dir: to, path: to_path, len: to_len };
+    let from = PathArg {
+        dir: from,
+        path,
+        len,
+    };
+    let to = PathArg {
+        dir: to,
+        path: to_path,
+        len: to_len,
+    };
     let rights = (FdRights::PATH_RENAME_SOURCE, FdRights::PATH_RENAME_TARGET);
-    at_both(cx, (from, rights.0), (to, rights.1), |vfs, ctx, from, to| vfs.rename(ctx, from, to))
+    at_both(
+        cx,
+        (from, rights.0),
+        (to, rights.1),
+        |vfs, ctx, from, to| vfs.rename(ctx, from, to),
+    )
 }
 
 #[allow(clippy::too_many_arguments, reason = "the signature is preview 1's")]
@@ -139,12 +174,23 @@ fn path_link(
     to_len: u32,
 ) -> HostResult {
     let follow = follows(lookup)?;
-    let from = PathArg { dir: from, path, len };
-    let to = PathArg { dir: to, path: to_path, len: to_len };
+    let from = PathArg {
+        dir: from,
+        path,
+        len,
+    };
+    let to = PathArg {
+        dir: to,
+        path: to_path,
+        len: to_len,
+    };
     let rights = (FdRights::PATH_LINK_SOURCE, FdRights::PATH_LINK_TARGET);
-    at_both(cx, (from, rights.0), (to, rights.1), |vfs, ctx, from, to| {
-        vfs.link(ctx, from, follow, to)
-    })
+    at_both(
+        cx,
+        (from, rights.0),
+        (to, rights.1),
+        |vfs, ctx, from, to| vfs.link(ctx, from, follow, to),
+    )
 }
 
 fn path_symlink(

@@ -88,7 +88,8 @@ fn path_open(
     let descriptor = {
         let (proc, ctx) = (&*cx.proc, cx.proc.fs_context());
         let from = ctx.base(dir)?;
-        proc.kill.interruptible(|| proc.vfs.open(&ctx, from, path, &request))?
+        proc.kill
+            .interruptible(|| proc.vfs.open(&ctx, from, path, &request))?
     };
     // Told before it is in the table: a bad address leaves nothing open.
     cx.mem.read_u32(opened)?;
@@ -103,7 +104,11 @@ mod tests {
 
     #[test]
     fn rights_choose_the_access_mode() {
-        let mode = |base| decode(0, 0, base, 0).map(|request| (request.read, request.write)).unwrap();
+        let mode = |base| {
+            decode(0, 0, base, 0)
+                .map(|request| (request.read, request.write))
+                .unwrap()
+        };
         assert_eq!(mode(0), (true, false));
         assert_eq!(mode(1 << 1), (true, false));
         assert_eq!(mode(1 << 6), (false, true));

@@ -31,7 +31,11 @@ pub(super) fn dropped(proc: &ProcState, dir: u32, needed: FdRights) -> Result<Fd
 }
 
 fn require(fds: &FdTable, dir: u32, needed: FdRights) -> Result<(), Errno> {
-    if dir == GUEST_CWD { Ok(()) } else { fds.get(dir)?.require(needed) }
+    if dir == GUEST_CWD {
+        Ok(())
+    } else {
+        fds.get(dir)?.require(needed)
+    }
 }
 
 /// Runs `action` on a path of the guest's.
@@ -45,7 +49,9 @@ pub(super) fn at<T>(
     require(&cx.proc.fds, arg.dir, needed)?;
     let ctx = cx.proc.fs_context();
     let base = ctx.base(arg.dir)?;
-    cx.proc.kill.interruptible(|| action(&cx.proc.vfs, &ctx, base, path))
+    cx.proc
+        .kill
+        .interruptible(|| action(&cx.proc.vfs, &ctx, base, path))
 }
 
 /// Runs `action` on two paths of the guest's.

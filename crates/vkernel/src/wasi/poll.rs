@@ -24,7 +24,13 @@ pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn poll_oneoff(cx: &mut HostCx<'_>, list: u32, events: u32, count: u32, happened: u32) -> HostResult {
+fn poll_oneoff(
+    cx: &mut HostCx<'_>,
+    list: u32,
+    events: u32,
+    count: u32,
+    happened: u32,
+) -> HostResult {
     if count == 0 || count > MAX_SUBSCRIPTIONS {
         return Err(Errno::INVAL.into());
     }
@@ -55,7 +61,10 @@ fn poll_oneoff(cx: &mut HostCx<'_>, list: u32, events: u32, count: u32, happened
 }
 
 fn word<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Errno> {
-    bytes.get(at..at + N).and_then(|field| field.try_into().ok()).ok_or(Errno::FAULT)
+    bytes
+        .get(at..at + N)
+        .and_then(|field| field.try_into().ok())
+        .ok_or(Errno::FAULT)
 }
 
 fn decode(bytes: &[u8]) -> Result<Subscription, Errno> {
@@ -76,7 +85,10 @@ fn decode(bytes: &[u8]) -> Result<Subscription, Errno> {
         [2] => What::Write(number(16)?),
         _ => return Err(Errno::INVAL),
     };
-    Ok(Subscription { userdata: u64::from_le_bytes(word(bytes, 0)?), what })
+    Ok(Subscription {
+        userdata: u64::from_le_bytes(word(bytes, 0)?),
+        what,
+    })
 }
 
 fn encode(event: &Event) -> [u8; EVENT as usize] {

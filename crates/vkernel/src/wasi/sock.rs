@@ -50,7 +50,10 @@ fn sock_accept(cx: &mut HostCx<'_>, fd: u32, flags: u32, opened: u32) -> HostRes
     cx.mem.slice(opened, 4)?;
     cx.proc.fds.check_room()?;
     let file = host(&cx.proc.fds, fd, FdRights::SOCK_ACCEPT)?;
-    let connection = cx.proc.kill.interruptible(|| sock::accept(file, flags & NONBLOCK != 0))?;
+    let connection = cx
+        .proc
+        .kill
+        .interruptible(|| sock::accept(file, flags & NONBLOCK != 0))?;
     let number = cx.proc.fds.insert(connection)?;
     Ok(cx.mem.write_u32(opened, number)?)
 }
@@ -70,13 +73,23 @@ fn sock_recv(
     let file = host(&cx.proc.fds, fd, FdRights::READ)?;
     let into = cx.mem.iovecs(vectors, count)?;
     let (peek, wait_all) = (flags & PEEK != 0, flags & WAITALL != 0);
-    let got = cx.proc.kill.interruptible(|| sock::receive(file, &into, peek, wait_all))?;
+    let got = cx
+        .proc
+        .kill
+        .interruptible(|| sock::receive(file, &into, peek, wait_all))?;
     let flags = if got.truncated { TRUNCATED } else { 0 };
     cx.mem.write_u32(moved, got.bytes)?;
     Ok(cx.mem.write(out_flags, &flags.to_le_bytes())?)
 }
 
-fn sock_send(cx: &mut HostCx<'_>, fd: u32, vectors: u32, count: u32, flags: u32, moved: u32) -> HostResult {
+fn sock_send(
+    cx: &mut HostCx<'_>,
+    fd: u32,
+    vectors: u32,
+    count: u32,
+    flags: u32,
+    moved: u32,
+) -> HostResult {
     if flags != 0 {
         return Err(Errno::INVAL.into());
     }
