@@ -1,6 +1,7 @@
 //! `container.wasm`: the structural check of a whole module, and putting the metadata section on
 //! (`runtime-spec/megabinary.md`).
 
+mod agreement;
 mod error;
 mod finish;
 mod imports;
@@ -8,6 +9,7 @@ mod scan;
 mod structure;
 mod validate;
 
+pub use agreement::{Megabinary, check_agreement};
 pub use error::ModuleError;
 pub use finish::finish;
 pub use validate::{features, validate};

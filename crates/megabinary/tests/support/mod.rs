@@ -2,6 +2,8 @@
 //! fuzz seeds are made of.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod manifests;
+
 use megabinary::digest::Digest;
 use megabinary::section::{FORMAT_VERSION, Program, Section, Segment, Target};
 use megabinary::{dispatch, module};
@@ -125,16 +127,16 @@ impl Parts {
         wasm.section(&imports);
         let programs = &self.section.programs;
         let mut functions = FunctionSection::new();
-        programs
-            .iter()
-            .for_each(|_| drop(functions.function(self.entry_type)));
+        for _ in programs {
+            functions.function(self.entry_type);
+        }
         functions.function(self.dispatch_type);
         wasm.section(&functions);
         if !self.memory.is_empty() {
             let mut memories = MemorySection::new();
-            self.memory
-                .iter()
-                .for_each(|memory| drop(memories.memory(*memory)));
+            for memory in &self.memory {
+                memories.memory(*memory);
+            }
             wasm.section(&memories);
         }
         let mut globals = GlobalSection::new();
