@@ -193,6 +193,3 @@ fn known<'p>(
         script,
     })
 }
-
-#[cfg(test)]
-mod tests;

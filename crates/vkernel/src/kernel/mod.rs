@@ -146,3 +146,6 @@ impl Kernel {
         run::run_here(self, spec)
     }
 }
+
+#[cfg(test)]
+mod tests;

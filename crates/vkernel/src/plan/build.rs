@@ -42,7 +42,7 @@ pub enum PlanBuildError {
 }
 
 /// What one digest means, before it becomes a record.
-pub(super) struct NewTarget<'a> {
+pub(crate) struct NewTarget<'a> {
     pub digest: Digest,
     pub entry: &'a str,
     pub rights: HostCallSet,
@@ -53,7 +53,7 @@ pub(super) struct NewTarget<'a> {
 }
 
 /// Collects texts and records.
-pub(super) struct Builder {
+pub(crate) struct Builder {
     plan: Plan,
     /// Texts that are already in the pool: entry points and arguments repeat.
     seen: HashMap<String, Text>,

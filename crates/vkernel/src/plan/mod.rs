@@ -11,6 +11,8 @@ use megabinary::capability::HostCallSet;
 use megabinary::digest::Digest;
 
 pub use build::PlanBuildError;
+#[cfg(test)]
+pub(crate) use build::{Builder as PlanBuilder, NewTarget};
 pub use encode::PlanError;
 
 /// Everything about a container that decides what may run in it.

@@ -1,0 +1,225 @@
+//! Execution by digest, seen from outside.
+
+use std::os::unix::fs::symlink;
+
+use super::*;
+use crate::audit::Decision;
+use crate::exec::ExecTarget;
+use crate::kernel::tests::guest::{drain, null, pipe, spec, write_executable};
+use crate::kernel::{ExitStatus, Limits, ProcessSpec};
+use megabinary::digest::Digest;
+
+fn container() -> Box {
+    Box::new(&[Guest::new("three", "(call $proc_exit (i32.const 3))")])
+}
+
+fn execute(container: &Box, target: ExecTarget) -> Result<u8, (u8, String)> {
+    let (result, ..) = container.try_run(ProcessSpec {
+        target,
+        ..spec(&["x"])
+    });
+    result
+        .map(|status| status.code())
+        .map_err(|error| (error.exit_status(), error.to_string()))
+}
+
+fn path(path: &str) -> ExecTarget {
+    ExecTarget::Path(path.into())
+}
+
+#[test]
+fn a_program_is_found_by_path_search_link_digest_and_tool() {
+    let container = container();
+    symlink("/bin/three", container.root.join("absolute")).unwrap();
+    symlink("../bin/three", container.root.join("tmp/relative")).unwrap();
+    // A copy is as good as the original: the digest is what counts.
+    std::fs::copy(
+        container.root.join("bin/three"),
+        container.root.join("copy"),
+    )
+    .unwrap();
+    let digest = Digest::of(&std::fs::read(container.root.join("bin/three")).unwrap());
+    for target in [
+        path("/bin/three"),
+        path("bin/three"),
+        path("/tmp/../bin/./three"),
+        path("/../../bin/three"),
+        path("/absolute"),
+        path("/tmp/relative"),
+        path("/copy"),
+        ExecTarget::Search("three".into()),
+        ExecTarget::Digest(digest),
+        ExecTarget::Tool("three_tool".into()),
+    ] {
+        assert_eq!(execute(&container, target.clone()), Ok(3), "{target:?}");
+    }
+}
+
+#[test]
+fn what_is_not_there_gives_127_in_the_words_engines_look_for() {
+    let container = container();
+    for name in [
+        "nothing",
+        "/bin/nothing",
+        "/bin/three/x",
+        "/nowhere/three",
+        "",
+    ] {
+        let (code, text) = execute(&container, ExecTarget::Search(name.into())).unwrap_err();
+        let words =
+            format!("executable file `{name}` not found in $PATH: No such file or directory");
+        assert_eq!((code, text), (127, words));
+    }
+    for target in [
+        ExecTarget::Tool("nothing".into()),
+        ExecTarget::Digest(Digest::of(b"")),
+    ] {
+        let (code, text) = execute(&container, target).unwrap_err();
+        assert_eq!(code, 127);
+        assert!(text.ends_with("No such file or directory"), "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_executed_gives_126() {
+    let container = container();
+    std::fs::write(container.root.join("plain"), "data").unwrap();
+    symlink("loop", container.root.join("loop")).unwrap();
+    for target in ["/plain", "/bin", "/loop"] {
+        let (code, text) = execute(&container, path(target)).unwrap_err();
+        assert_eq!(code, 126, "{text}");
+        assert!(
+            text.contains("Permission denied") || text.contains("ELOOP"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn unknown_and_modified_files_are_denied_with_digests_and_recorded() {
+    let container = container();
+    let signed = Digest::of(&std::fs::read(container.root.join("bin/three")).unwrap());
+    write_executable(&container.root.join("bin/three"), "modified");
+    write_executable(&container.root.join("bin/other"), "\x7fELF");
+
+    let (code, text) = execute(&container, path("/bin/three")).unwrap_err();
+    assert_eq!(code, 126);
+    let found = Digest::of(b"modified");
+    for part in [
+        "Permission denied",
+        "/bin/three",
+        &signed.to_string(),
+        &found.to_string(),
+    ] {
+        assert!(text.contains(part), "{text} lacks {part}");
+    }
+    assert!(text.contains(&Digest::of(b"id").to_string()), "{text}");
+
+    let (code, text) = execute(&container, path("/bin/other")).unwrap_err();
+    assert_eq!(code, 126);
+    assert!(text.contains(&Digest::of(b"\x7fELF").to_string()), "{text}");
+
+    let records = container.records.lock().unwrap();
+    let seen: Vec<_> = records
+        .iter()
+        .map(|record| (record.path.as_str(), record.decision.clone()))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (
+                "/bin/three",
+                Decision::Modified {
+                    expected: signed.to_string()
+                }
+            ),
+            ("/bin/other", Decision::Unknown),
+        ]
+    );
+    assert_eq!(records[0].digest, Some(found.to_string()));
+    assert_eq!((records[0].container.as_str(), records[0].pid), ("test", 1));
+}
+
+#[test]
+fn an_allowed_execution_is_recorded_with_its_entry() {
+    let container = container();
+    container.run(&["three"]);
+    let records = container.records.lock().unwrap();
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].decision, Decision::Allowed);
+    assert_eq!(records[0].entry.as_deref(), Some("three_start"));
+    let line = serde_json::to_string(&records[0]).unwrap();
+    assert!(line.contains(r#""decision":"allowed""#), "{line}");
+}
+
+/// Waits for a byte on standard input, then copies the file its third argument names.
+const INTERPRETER: &str = r#"
+    (local $path i32)
+    (drop (call $read (i32.const 0) (i32.const 512) (i32.const 1)))
+    (drop (call $args_get (i32.const 1024) (i32.const 2048)))
+    (local.set $path (i32.load (i32.const 1032)))
+    (if (call $path_open (i32.const 3) (i32.const 1) (i32.add (local.get $path) (i32.const 1))
+          (i32.sub (i32.sub (i32.load (i32.const 1036)) (local.get $path)) (i32.const 2))
+          (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 600))
+      (then (call $proc_exit (i32.const 9))))
+    (drop (call $read (i32.load (i32.const 600)) (i32.const 4096) (i32.const 1000)))
+    (drop (call $write (i32.const 1) (i32.const 4096) (i32.load (i32.const 8))))
+    (drop (call $write (i32.const 1) (local.get $path) (i32.sub (i32.load (i32.const 1036)) (local.get $path))))
+"#;
+
+#[test]
+fn a_script_runs_with_the_bytes_that_were_hashed_whatever_happens_to_the_file() {
+    let script = "#!/bin/interpreter\nsigned\n";
+    let scripts = [("/bin/report", script, "interpreter")];
+    let container = Box::build(
+        &[Guest::new("interpreter", INTERPRETER)],
+        &scripts,
+        Limits::default(),
+    );
+    let (input, output) = (pipe(), pipe());
+    let stdio = [Some(input.0), Some(output.1), None];
+    let argv = spec(&["report", "last"]);
+    let running = container
+        .kernel
+        .spawn(ProcessSpec { stdio, ..argv })
+        .unwrap();
+    // In place, and by another file under the name.
+    std::fs::write(container.root.join("bin/report"), "EVIL").unwrap();
+    std::fs::remove_file(container.root.join("bin/report")).unwrap();
+    write_executable(&container.root.join("bin/report"), "MORE EVIL");
+    rustix::io::write(&input.1, b"x").unwrap();
+    assert_eq!(running.wait(), ExitStatus::Code(0));
+    assert_eq!(drain(output.0), format!("{script}/dev/fd/4\0"));
+}
+
+#[test]
+fn an_interpreters_own_ticket_is_no_script() {
+    let scripts = [("/bin/report", "print", "interpreter")];
+    let body = "(drop (call $args_get (i32.const 1024) (i32.const 2048)))
+        (drop (call $args_sizes_get (i32.const 16) (i32.const 20)))
+        (drop (call $write (i32.const 1) (i32.const 2048) (i32.load (i32.const 20))))";
+    let container = Box::build(
+        &[Guest::new("interpreter", body)],
+        &scripts,
+        Limits::default(),
+    );
+    assert_eq!(container.run(&["interpreter", "x"]).1, "interpreter\0x\0");
+    assert_eq!(
+        container.run(&["report", "x"]).1,
+        "report\0-u\0/dev/fd/4\0x\0"
+    );
+}
+
+#[test]
+fn descriptors_handed_in_follow_the_root_directory() {
+    let body = "(drop (call $write (i32.const 5) (i32.const 256) (i32.const 6)))
+        (if (i32.ne (call $write (i32.const 6) (i32.const 256) (i32.const 6)) (i32.const 8)) (then unreachable))";
+    let container = Box::new(&[Guest::new("writes", body)]);
+    let (first, second) = (null().unwrap(), pipe());
+    let spec = ProcessSpec {
+        passed: vec![first, second.1],
+        ..spec(&["writes"])
+    };
+    assert_eq!(container.try_run(spec).0, Ok(ExitStatus::Code(0)));
+    assert_eq!(drain(second.0), "hello\n");
+}
