@@ -17,9 +17,8 @@ pub mod wasi {
     pub const OFLAGS_DIRECTORY: u16 = 1 << 1;
     /// `oflags`: cut the file to size 0.
     pub const OFLAGS_TRUNC: u16 = 1 << 3;
-    /// The rights any of which asks for write access: `fd_write`, `fd_allocate`,
-    /// `fd_filestat_set_size`.
-    pub const RIGHTS_WRITE: u64 = 1 << 6 | 1 << 8 | 1 << 22;
+    /// The right that asks for write access: `fd_write`.
+    pub const RIGHTS_WRITE: u64 = 1 << 6;
 }
 
 /// The host calls that `syscalls` permit, with those that are always allowed.
@@ -57,8 +56,8 @@ pub fn needed(module: &str, function: &str) -> Option<SyscallSet> {
 /// - always [`HostCall::PathOpen`];
 /// - O_CREAT: [`HostCall::PathOpenCreate`], whether or not the file exists;
 /// - O_TRUNC: [`HostCall::PathOpenTruncate`], also where the descriptor is read-only;
-/// - a right of [`wasi::RIGHTS_WRITE`] and no O_DIRECTORY: [`HostCall::PathOpenWrite`]. With
-///   O_DIRECTORY those rights are ignored and the descriptor is read-only.
+/// - the right [`wasi::RIGHTS_WRITE`] and no O_DIRECTORY: [`HostCall::PathOpenWrite`]. With
+///   O_DIRECTORY that right is ignored and the descriptor is read-only.
 pub fn path_open_needs(oflags: u16, rights_base: u64) -> HostCallSet {
     let has = |flag| oflags & flag != 0;
     let mut calls = HostCallSet::of(HostCall::PathOpen);

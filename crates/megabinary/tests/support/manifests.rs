@@ -1,6 +1,7 @@
 //! Manifests that tests and vectors start from.
 
 use megabinary::digest::Digest;
+use megabinary::json;
 use megabinary::manifest::{Manifest, UnverifiedManifest};
 use megabinary::module::Module;
 use megabinary::signing::SigningKey;
@@ -49,8 +50,27 @@ pub fn full(module: &Module) -> Value {
     })
 }
 
+/// Sorted keys, so that the bytes do not depend on how serde_json was built.
 pub fn bytes(value: &Value) -> Vec<u8> {
-    serde_json::to_vec_pretty(value).unwrap()
+    let text = serde_json::to_vec(value).unwrap();
+    megabinary::json::pretty(&sorted(
+        json::parse(&text, &json::Limits::MANIFEST).unwrap(),
+    ))
+}
+
+fn sorted(value: json::Value) -> json::Value {
+    match value {
+        json::Value::Array(items) => json::Value::Array(items.into_iter().map(sorted).collect()),
+        json::Value::Object(members) => {
+            let mut members: Vec<_> = members
+                .into_iter()
+                .map(|(key, value)| (key, sorted(value)))
+                .collect();
+            members.sort_by(|a, b| a.0.cmp(&b.0));
+            json::Value::Object(members)
+        }
+        scalar => scalar,
+    }
 }
 
 /// The manifest with a signature by `key` put on it, whatever else it says.

@@ -1,0 +1,555 @@
+//! Sections, modules, and manifests beside modules.
+
+use megabinary::section::{Program, Section};
+use megabinary::{limits, module};
+use serde_json::{Value, json};
+use wasm_encoder::{EntityType, MemoryType};
+
+use crate::manifest_vectors::{full, id, module_bytes};
+use crate::support::{self, Parts, manifests};
+use crate::vector::Vectors;
+
+pub fn add(vectors: &mut Vectors) {
+    sections(vectors);
+    section_bytes(vectors);
+    modules(vectors);
+    module_structure(vectors);
+    agreement(vectors);
+}
+
+fn sample() -> Section {
+    let mut section = support::section(&["ls", "cat"]);
+    section.programs[0].max_pages = Some(16);
+    section.programs[0]
+        .extra_exports
+        .push(("__stack_pointer".into(), "ls.__stack_pointer".into()));
+    section
+}
+
+fn sections(vectors: &mut Vectors) {
+    let mut add = |file: &str, error: Option<&str>, rule: &str, change: &dyn Fn(&mut Section)| {
+        let mut section = sample();
+        change(&mut section);
+        vectors.add(
+            "section",
+            &format!("section/{file}.bin"),
+            error,
+            rule,
+            section.encode(),
+        );
+    };
+    add("sample", None, "two programs, two targets", &|_| ());
+    add("empty", None, "no program", &|s| {
+        s.programs.clear();
+        s.targets.clear();
+    });
+    let ls_entry = sample().programs[0].entry.clone();
+    add(
+        "duplicate-name",
+        Some("section.duplicate-program"),
+        "two programs of one name",
+        &|s| s.programs[1].name = s.programs[0].name.clone(),
+    );
+    add(
+        "duplicate-entry",
+        Some("section.duplicate-program"),
+        "two programs of one entry point",
+        &|s| s.programs[1].entry = ls_entry.clone(),
+    );
+    add(
+        "memory-maximum",
+        Some("section.memory"),
+        "a maximum below the minimum",
+        &|s| s.programs[0].max_pages = Some(0),
+    );
+    add(
+        "memory-pages",
+        Some("section.memory"),
+        "more than 65,536 pages",
+        &|s| {
+            s.programs[0] = Program {
+                min_pages: 65_537,
+                max_pages: None,
+                ..s.programs[0].clone()
+            }
+        },
+    );
+    add(
+        "segment-empty",
+        Some("section.segment"),
+        "an empty segment",
+        &|s| s.programs[0].segments[0].len = 0,
+    );
+    add(
+        "segment-overlap",
+        Some("section.segment"),
+        "segments that overlap",
+        &|s| {
+            let first = s.programs[0].segments[0];
+            s.programs[0].segments.push(first);
+        },
+    );
+    add(
+        "segment-outside",
+        Some("section.segment"),
+        "a segment outside the initial memory",
+        &|s| s.programs[0].segments[0].address = 65_533,
+    );
+    add(
+        "target-order",
+        Some("section.target-order"),
+        "targets out of order",
+        &|s| s.targets.swap(0, 1),
+    );
+    add(
+        "target-twice",
+        Some("section.target-order"),
+        "a target twice",
+        &|s| s.targets[1] = s.targets[0].clone(),
+    );
+    add(
+        "target-entry",
+        Some("section.target-entry"),
+        "a target without a program",
+        &|s| s.targets[0].entry = "dog_start".parse().unwrap(),
+    );
+}
+
+fn section_bytes(vectors: &mut Vectors) {
+    let bytes = sample().encode();
+    let mut add = |file: &str, error: Option<&str>, rule: &str, bytes: Vec<u8>| {
+        vectors.add(
+            "section",
+            &format!("section/{file}.bin"),
+            error,
+            rule,
+            bytes,
+        );
+    };
+    // format version, then the first subsection: tag, length, content.
+    let first = 3 + usize::from(bytes[2]);
+    add(
+        "unknown-skipped",
+        None,
+        "an unknown subsection without the critical bit",
+        [&bytes[..], &[0x05, 2, 7, 7]].concat(),
+    );
+    add(
+        "unknown-critical",
+        Some("section.unknown-critical"),
+        "an unknown subsection with the critical bit",
+        [&bytes[..], &[0x85, 2, 7, 7]].concat(),
+    );
+    add(
+        "order",
+        Some("section.order"),
+        "a subsection twice",
+        [&bytes[..first], &bytes[1..first], &bytes[first..]].concat(),
+    );
+    add(
+        "not-critical",
+        Some("section.not-critical"),
+        "a known subsection without the critical bit",
+        [&[1, 1], &bytes[2..]].concat(),
+    );
+    add(
+        "missing",
+        Some("section.missing"),
+        "the last subsection is missing",
+        bytes[..first].to_vec(),
+    );
+    add(
+        "trailing",
+        Some("section.trailing"),
+        "a subsection goes on",
+        [
+            &[1, 0x81, bytes[2] + 1],
+            &bytes[3..first],
+            &[0],
+            &bytes[first..],
+        ]
+        .concat(),
+    );
+    add(
+        "version",
+        Some("section.version"),
+        "format version 2",
+        [&[2], &bytes[1..]].concat(),
+    );
+    add(
+        "truncated",
+        Some("section.truncated"),
+        "the payload ends early",
+        bytes[..bytes.len() - 1].to_vec(),
+    );
+    add(
+        "number",
+        Some("section.number"),
+        "a number that is not in its shortest form",
+        [&[0x81, 0], &bytes[1..]].concat(),
+    );
+    let container = |name: &[u8], version: &[u8], requirement: &[u8]| {
+        let mut content = Vec::new();
+        for text in [name, version, requirement] {
+            content.push(text.len() as u8);
+            content.extend(text);
+        }
+        [
+            &[1, 0x81, content.len() as u8],
+            &content[..],
+            &bytes[first..],
+        ]
+        .concat()
+    };
+    add(
+        "utf8",
+        Some("section.utf8"),
+        "a name that is not UTF-8",
+        container(b"tool\xff", b"1.0", b"*"),
+    );
+    add(
+        "name",
+        Some("section.name"),
+        "a name that breaks its rule",
+        container(b"../tool", b"1.0", b"*"),
+    );
+    add(
+        "requirement",
+        Some("section.requirement"),
+        "no semver requirement",
+        container(b"toolbox", b"1.0", b"newest"),
+    );
+    let many = [
+        &bytes[..first],
+        &[0x82, 2, 1, b'x', 0x83, 3, 0x81, 0x80, 0x04],
+    ]
+    .concat();
+    assert_eq!(limits::PROGRAMS, 65_536);
+    add(
+        "limit",
+        Some("section.limit"),
+        "more programs than the limit",
+        many,
+    );
+    let flag = {
+        // The flag of a maximum follows the first program's name, entry point and page count.
+        let mut bytes = bytes.clone();
+        let at = bytes
+            .windows(12)
+            .position(|w| w == b"\x02ls\x08ls_start")
+            .unwrap()
+            + 13;
+        assert_eq!((bytes[at - 1], bytes[at]), (1, 1));
+        bytes[at] = 2;
+        bytes
+    };
+    add(
+        "flag",
+        Some("section.flag"),
+        "a flag that is neither 0 nor 1",
+        flag,
+    );
+}
+
+fn modules(vectors: &mut Vectors) {
+    let mut add = |file: &str, error: Option<&str>, rule: &str, bytes: Vec<u8>| {
+        vectors.add("module", &format!("module/{file}.wasm"), error, rule, bytes);
+    };
+    let good = module_bytes();
+    add("good", None, "three programs", good.clone());
+    add("no-programs", None, "no program", Parts::new(&[]).build());
+    add("empty", Some("module.malformed"), "an empty file", vec![]);
+    add(
+        "not-wasm",
+        Some("module.malformed"),
+        "not WebAssembly",
+        b"#!/bin/sh\n".to_vec(),
+    );
+    add(
+        "component",
+        Some("module.component"),
+        "a component",
+        b"\0asm\x0d\0\x01\0".to_vec(),
+    );
+    add(
+        "truncated",
+        Some("module.malformed"),
+        "the file ends early",
+        good[..good.len() / 2].to_vec(),
+    );
+    add(
+        "no-section",
+        Some("module.no-section"),
+        "a module without the section",
+        Parts::new(&["ls"]).wasm(),
+    );
+    add(
+        "no-id",
+        Some("module.no-id"),
+        "a section without a container id",
+        [&Parts::new(&["ls"]).wasm()[..], b"\0\x0b\x0amegabinary"].concat(),
+    );
+    add(
+        "section-not-last",
+        Some("module.section-not-last"),
+        "a section after it",
+        [&good[..], b"\0\x05\x04name"].concat(),
+    );
+    add(
+        "second-section",
+        Some("module.second-section"),
+        "two sections",
+        module::finish(good.clone(), &Parts::new(&["ls"]).section),
+    );
+    let mut tampered = good.clone();
+    let at = good
+        .windows(4)
+        .position(|window| window == b"data")
+        .unwrap();
+    tampered[at] ^= 1;
+    add(
+        "id-mismatch",
+        Some("module.id-mismatch"),
+        "one bit of a program's data changed",
+        tampered,
+    );
+    let mut last = good.clone();
+    *last.last_mut().unwrap() ^= 1;
+    add(
+        "id-mismatch-id",
+        Some("module.id-mismatch"),
+        "one bit of the container id changed",
+        last,
+    );
+    let mut parts = Parts::new(&["ls", "cat"]);
+    parts.section.targets.swap(0, 1);
+    add(
+        "section-fault",
+        Some("section.target-order"),
+        "a fault of the section is the module's",
+        parts.build(),
+    );
+    vectors.repeat(
+        "module",
+        "too-large",
+        "module.too-large",
+        "a file beyond 512 MiB",
+        ["", "\0", ""],
+        limits::CONTAINER_BYTES + 1,
+    );
+    vectors.entry(
+        "bodies",
+        "module/good.wasm",
+        None,
+        "function bodies that validate",
+    );
+    let mut parts = Parts::new(&["ls"]);
+    parts.custom.push(("name".into(), vec![]));
+    let bytes = parts.build();
+    // Drops the `end` of the entry's empty body for an instruction that needs operands.
+    let at = bytes
+        .windows(3)
+        .position(|window| window == [2, 0, 0x0b])
+        .unwrap();
+    let mut invalid = bytes.clone();
+    invalid[at + 2] = 0x1a;
+    vectors.add(
+        "bodies",
+        "module/invalid-body.wasm",
+        Some("module.invalid"),
+        "a function body that does not validate",
+        invalid,
+    );
+}
+
+fn module_structure(vectors: &mut Vectors) {
+    let mut add = |file: &str, error: &str, rule: &str, change: &dyn Fn(&mut Parts)| {
+        let mut parts = Parts::new(&["ls", "cat", "sort"]);
+        change(&mut parts);
+        vectors.add(
+            "module",
+            &format!("module/{file}.wasm"),
+            Some(&format!("module.{error}")),
+            rule,
+            parts.build(),
+        );
+    };
+    add(
+        "start-function",
+        "start-function",
+        "a start function",
+        &|p| p.start = true,
+    );
+    add(
+        "active-data",
+        "active-data",
+        "an active data segment",
+        &|p| p.active_data = true,
+    );
+    add(
+        "dispatch",
+        "dispatch",
+        "two targets swapped in `_dispatch`",
+        &|p| p.swap_targets = true,
+    );
+    add("no-dispatch", "no-export", "no export `_dispatch`", &|p| {
+        p.export_dispatch = false
+    });
+    add(
+        "dispatch-type",
+        "export-type",
+        "`_dispatch` with another type",
+        &|p| p.dispatch_type = 3,
+    );
+    add(
+        "entry-type",
+        "export-type",
+        "an entry point with a parameter",
+        &|p| p.entry_type = 4,
+    );
+    add(
+        "switch-immutable",
+        "export-type",
+        "an immutable image switch",
+        &|p| p.switch.mutable = false,
+    );
+    add(
+        "switch-set",
+        "export-type",
+        "an image switch that starts at 1",
+        &|p| p.switch_value = 1,
+    );
+    add("switch-missing", "no-export", "no image switch", &|p| {
+        p.section.image_switch = "other".into()
+    });
+    add("no-memory", "memory", "no memory", &|p| p.memory.clear());
+    add(
+        "memory-not-exported",
+        "memory",
+        "the memory is not exported",
+        &|p| p.memory_export = false,
+    );
+    add("two-memories", "memory", "two memories", &|p| {
+        p.memory.push(p.memory[0])
+    });
+    add(
+        "memory-minimum",
+        "memory-size",
+        "the module's memory is larger than a program's",
+        &|p| p.memory[0].minimum = 2,
+    );
+    add(
+        "memory-maximum",
+        "memory-size",
+        "the module's memory cannot grow to a program's",
+        &|p| {
+            p.memory[0] = MemoryType {
+                maximum: Some(3),
+                ..p.memory[0]
+            };
+            p.section.programs[2].min_pages = 4;
+        },
+    );
+    add(
+        "segment-data",
+        "segment-data",
+        "an image beyond data segment 0",
+        &|p| p.data.truncate(3),
+    );
+    add(
+        "extra-export",
+        "no-export",
+        "an extra export that is missing",
+        &|p| {
+            p.section.programs[0]
+                .extra_exports
+                .push(("f".into(), "ls.f".into()));
+        },
+    );
+    let import = |module: &str, name: &str, ty| (module.to_owned(), name.to_owned(), ty);
+    let function = EntityType::Function;
+    add(
+        "import-module",
+        "unknown-import",
+        "an import of another module",
+        &|p| p.imports.push(import("env", "system", function(0))),
+    );
+    add(
+        "import-name",
+        "unknown-import",
+        "an import preview 1 does not have",
+        &|p| {
+            p.imports
+                .push(import("wasi_snapshot_preview1", "fd_dup", function(2)))
+        },
+    );
+    add(
+        "import-type",
+        "import-type",
+        "an import with another type",
+        &|p| {
+            p.imports
+                .push(import("wasi_snapshot_preview1", "fd_read", function(0)))
+        },
+    );
+    add("import-memory", "import-kind", "an imported memory", &|p| {
+        p.imports.push(import(
+            "env",
+            "memory",
+            EntityType::Memory(Parts::new(&[]).memory[0]),
+        ))
+    });
+}
+
+fn agreement(vectors: &mut Vectors) {
+    let mut add = |file: &str, error: Option<&str>, rule: &str, change: &dyn Fn(&mut Value)| {
+        let mut value = full();
+        change(&mut value);
+        let file = format!("agreement/{file}.json");
+        vectors
+            .add("agreement", &file, error, rule, manifests::bytes(&value))
+            .with("module", "module/good.wasm");
+    };
+    add("good", None, "manifest and module of one build", &|_| ());
+    add(
+        "no-name",
+        None,
+        "a manifest without a name agrees with any",
+        &|m| drop(m.as_object_mut().unwrap().remove("name")),
+    );
+    add("id", Some("agree.id"), "another container", &|m| {
+        m["container_id"] = id("other").into()
+    });
+    add("name", Some("agree.field"), "another name", &|m| {
+        m["name"] = "other".into()
+    });
+    add(
+        "version",
+        Some("agree.field"),
+        "another version text",
+        &|m| m["version"] = "1".into(),
+    );
+    add(
+        "vkernel-version",
+        Some("agree.field"),
+        "another required version",
+        &|m| m["vkernel_version"] = "*".into(),
+    );
+    add(
+        "target-missing",
+        Some("agree.target"),
+        "a target only the module has",
+        &|m| m["agent_tools"] = json!({}),
+    );
+    add(
+        "target-added",
+        Some("agree.target"),
+        "a target only the manifest has",
+        &|m| {
+            m["agent_tools"][id("other")] = json!({"name": "other", "entry_point": "ls_start"});
+        },
+    );
+    add("entry", Some("agree.entry"), "another entry point", &|m| {
+        m["binaries"][id("sort")]["entry_point"] = "ls_start".into()
+    });
+}
