@@ -78,6 +78,12 @@ impl Cache {
         &self.path
     }
 
+    /// Where the artifact for `key` is or will be.
+    #[must_use]
+    pub fn artifact_path(&self, key: &CacheKey) -> PathBuf {
+        self.path.join(artifact_name(key))
+    }
+
     /// The artifact for `key`, if there is one; an error if others could have written it.
     pub fn lookup(&self, key: &CacheKey) -> Result<Option<Artifact>, CacheError> {
         let name = artifact_name(key);

@@ -96,6 +96,16 @@ pub enum ExecError {
         /// What it may have.
         limit: u64,
     },
+    /// A socket was handed to a container that has none.
+    #[error(
+        "executing `{path}`: descriptor {fd} is a socket and the manifest's networking is `none`; do not hand it in, or sign a manifest with `restricted`"
+    )]
+    Socket {
+        /// The path.
+        path: String,
+        /// Its number in the guest.
+        fd: u32,
+    },
     /// The host gave no thread, descriptor or memory.
     #[error("executing `{path}`: {doing}: {reason}")]
     Host {
@@ -130,6 +140,7 @@ impl ExecError {
             | ExecError::Modified { .. } => Errno::ACCES,
             ExecError::Unreachable { errno, .. } | ExecError::Read { errno, .. } => *errno,
             ExecError::Memory { .. } => Errno::NOMEM,
+            ExecError::Socket { .. } => Errno::PERM,
             ExecError::Host { .. } => Errno::AGAIN,
         }
     }

@@ -1,6 +1,7 @@
 //! The virtual kernel of one OCI process: loads the megabinary once and runs processes of it.
 
 mod outcome;
+mod prepare;
 mod run;
 mod signals;
 mod spec;

@@ -1,25 +1,19 @@
 //! One process: made, run, ended.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use megabinary::digest::Digest;
 use rustix::event::{EventfdFlags, eventfd};
-use wasmtime::{Store, StoreLimitsBuilder, UpdateDeadline};
+use wasmtime::{Store, UpdateDeadline};
 
-use super::spec::{FIRST_PASSED, ROOT_DIR};
+use super::prepare::{Process, shown};
 use super::{ExitStatus, Kernel, ProcessSpec, Shared, outcome};
-use crate::descriptor::{Descriptor, FdTable};
 use crate::engine::{GUEST_STACK, HOST_STACK};
 use crate::errno::Errno;
-use crate::exec::{self, ExecError, ExecTarget};
-use crate::fs::Context;
+use crate::exec::ExecError;
 use crate::kill::KillToken;
-use crate::process::{Fail, ProcState, Program};
-use crate::rights::HostCallSet;
-
-const PAGE: u64 = 64 << 10;
+use crate::process::{Fail, ProcState};
 
 /// What a thread has besides the guest's and the host functions' stack: its own frames and those
 /// of the engine around the guest.
@@ -118,120 +112,7 @@ pub(super) fn run_here(kernel: &Kernel, spec: ProcessSpec) -> Result<ExitStatus,
     Ok(process.run(&kernel.0))
 }
 
-/// A process that may run, before it does.
-struct Process {
-    state: ProcState,
-    digest: Digest,
-}
-
 impl Process {
-    /// Everything that can fail without the process having existed.
-    fn prepare(kernel: &Shared, spec: ProcessSpec, kill: KillToken) -> Result<Process, ExecError> {
-        let pid = 1;
-        let mut fds = FdTable::new(kernel.limits.descriptors);
-        let name = shown(&spec.target);
-        let failed = |doing| {
-            let path = name.clone();
-            move |errno: Errno| ExecError::Host {
-                path,
-                doing,
-                reason: errno.to_string(),
-            }
-        };
-        let root = kernel
-            .vfs
-            .open_root()
-            .map_err(failed("opening the root directory"))?;
-        fds.insert_at(ROOT_DIR, Descriptor::preopen(root, b"/"))
-            .map_err(failed("handing it the root directory"))?;
-        let stdio = spec
-            .stdio
-            .into_iter()
-            .enumerate()
-            .map(|(fd, host)| (fd as u32, host));
-        let passed = spec.passed.into_iter().enumerate();
-        let passed = passed.map(|(at, host)| (FIRST_PASSED + at as u32, Some(host)));
-        let mut next = FIRST_PASSED;
-        for (fd, host) in stdio.chain(passed) {
-            let Some(host) = host else { continue };
-            Descriptor::inherited(host)
-                .and_then(|descriptor| fds.insert_at(fd, descriptor))
-                .map_err(failed("handing it a descriptor"))?;
-            next = next.max(fd + 1);
-        }
-
-        let variable = spec
-            .env
-            .iter()
-            .find_map(|entry| entry.strip_prefix(b"PATH="));
-        let context = Context {
-            fds: &fds,
-            pid,
-            argv: &spec.argv,
-            cwd: &spec.cwd,
-        };
-        let open = |path: &[u8]| kernel.vfs.open_executable(&context, path);
-        let found = exec::find(
-            &kernel.plan,
-            &spec.target,
-            variable,
-            &open,
-            &kernel.audit,
-            pid,
-        )?;
-
-        let target = found.target;
-        let limit = kernel
-            .limits
-            .memory
-            .min(u64::from(target.max_pages()) * PAGE);
-        let needed = u64::from(target.min_pages()) * PAGE;
-        if needed > limit {
-            return Err(ExecError::Memory {
-                path: found.label,
-                needed,
-                limit,
-            });
-        }
-        let mut script = None;
-        if let Some(copy) = found.script {
-            Descriptor::inherited(copy)
-                .and_then(|descriptor| fds.insert_at(next, descriptor))
-                .map_err(failed("handing it the script"))?;
-            script = Some(next);
-        }
-        let argv = arguments(spec.argv, target.args(), script);
-        let state = ProcState {
-            pid,
-            argv,
-            env: spec.env,
-            cwd: spec.cwd,
-            rights: target.rights(),
-            fds,
-            vfs: kernel.vfs.clone(),
-            kill,
-            limits: StoreLimitsBuilder::new()
-                .memory_size(usize::try_from(limit).unwrap_or(usize::MAX))
-                .instances(1)
-                .memories(1)
-                .build(),
-            audit: kernel.audit.clone(),
-            program: Arc::new(Program {
-                path: found.label,
-                digest: *target.digest(),
-                entry: target.entry().to_owned(),
-            }),
-            memory: None,
-            reported: HostCallSet::EMPTY,
-            denials: 0,
-            file_size_limit: kernel.limits.file_size,
-        };
-        Ok(Process {
-            state,
-            digest: *target.digest(),
-        })
-    }
-
     /// Runs it to its end, in a store and an instance that nothing ran in before and nothing will
     /// run in again.
     fn run(self, kernel: &Shared) -> ExitStatus {
@@ -284,57 +165,4 @@ fn report(state: &ProcState, message: &str) {
     // SAFETY: the text is valid for its length. Not retried and its failure not told to anyone:
     // the process is gone, and its standard error may be full or closed.
     unsafe { libc::write(host.as_fd().as_raw_fd(), text.as_ptr().cast(), text.len()) };
-}
-
-/// The arguments a program sees: its own name, what the manifest inserts, the script if it is
-/// one's interpreter, and the caller's.
-///
-/// `argv[0]` stays what the caller gave, for a script the script's own name: the script itself is
-/// found at `/dev/fd/N`, as Linux does it for a script executed by descriptor.
-fn arguments<'a>(
-    argv: Vec<Vec<u8>>,
-    inserted: impl Iterator<Item = &'a str>,
-    script: Option<u32>,
-) -> Vec<Vec<u8>> {
-    let mut caller = argv.into_iter();
-    let name = caller.next().into_iter();
-    let inserted = inserted.map(|text| text.as_bytes().to_vec());
-    let script = script.map(|fd| format!("/dev/fd/{fd}").into_bytes());
-    name.chain(inserted).chain(script).chain(caller).collect()
-}
-
-fn shown(target: &ExecTarget) -> String {
-    match target {
-        ExecTarget::Search(path) | ExecTarget::Path(path) => {
-            String::from_utf8_lossy(path).into_owned()
-        }
-        ExecTarget::Digest(digest) => digest.to_string(),
-        ExecTarget::Tool(name) => name.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::arguments;
-
-    fn joined(argv: &[&str], inserted: &[&str], script: Option<u32>) -> String {
-        let argv = argv.iter().map(|text| text.as_bytes().to_vec()).collect();
-        let result = arguments(argv, inserted.iter().copied(), script);
-        String::from_utf8(result.join(&b' ')).unwrap()
-    }
-
-    #[test]
-    fn the_manifests_arguments_and_the_script_stand_between_name_and_callers() {
-        assert_eq!(joined(&["ls", "-l", "/"], &[], None), "ls -l /");
-        assert_eq!(
-            joined(&["python3", "-c", "1"], &["-u"], None),
-            "python3 -u -c 1"
-        );
-        assert_eq!(
-            joined(&["./report", "x"], &["-u"], Some(4)),
-            "./report -u /dev/fd/4 x"
-        );
-        assert_eq!(joined(&["report"], &[], Some(7)), "report /dev/fd/7");
-        assert_eq!(joined(&[], &[], None), "");
-    }
 }

@@ -2,8 +2,13 @@
 
 use std::collections::HashMap;
 
-use megabinary::capability::HostCallSet;
+use megabinary::VKERNEL_VERSION;
+use megabinary::capability::{HostCallSet, permitted};
 use megabinary::digest::Digest;
+use megabinary::manifest::{ExecPolicy, Networking};
+use megabinary::module::Megabinary;
+use megabinary::names::BinaryPath;
+use semver::Version;
 
 use super::{ExecRule, List, NetworkPolicy, Plan, Program, TargetRecord, Text};
 
@@ -15,13 +20,11 @@ const ALL_PAGES: u64 = 65536;
 pub enum PlanBuildError {
     /// It wants another virtual kernel.
     #[error(
-        "the container's {place} asks for a virtual kernel {required}, this is {}; \
+        "the container asks for a virtual kernel {required}, this is {}; \
          install a megarun that provides it",
         megabinary::VKERNEL_VERSION
     )]
     KernelVersion {
-        /// `manifest` or `metadata section`.
-        place: &'static str,
         /// The requirement.
         required: String,
     },
@@ -39,6 +42,56 @@ pub enum PlanBuildError {
     /// More text than a plan can hold.
     #[error("the manifest's texts are larger than 4 GiB together")]
     TooLarge,
+}
+
+impl Plan {
+    /// The plan of a verified megabinary. Rights are computed here, once and for all.
+    pub fn from_megabinary(megabinary: &Megabinary) -> Result<Plan, PlanBuildError> {
+        let (manifest, section) = (megabinary.manifest(), &megabinary.module().section);
+        let this = Version::parse(VKERNEL_VERSION).expect("the constant is a version");
+        if !megabinary.runs_on(&this) {
+            let required = manifest.vkernel_version.to_string();
+            return Err(PlanBuildError::KernelVersion { required });
+        }
+        let texts = [
+            section.name.as_str(),
+            &section.version.to_string(),
+            &section.image_switch,
+        ];
+        let networking = match manifest.policies.networking {
+            Networking::None => NetworkPolicy::None,
+            Networking::Restricted => NetworkPolicy::Restricted,
+            Networking::Host => NetworkPolicy::Host,
+        };
+        let exec = match manifest.policies.exec {
+            ExecPolicy::Any => ExecRule::Any,
+            ExecPolicy::Listed => ExecRule::Listed,
+        };
+        let mut builder = Builder::new(manifest.container_id, texts, networking, exec)?;
+        for program in &section.programs {
+            let (entry, name) = (program.entry.as_str(), program.name.as_str());
+            builder.program(entry, name, program.min_pages, program.max_pages)?;
+        }
+        for (digest, target) in manifest.targets() {
+            let exec = &target.overrides.exec;
+            builder.target(NewTarget {
+                digest,
+                entry: target.entry.as_str(),
+                rights: permitted(&manifest.rights(&target)),
+                path: manifest
+                    .binaries
+                    .get(&digest)
+                    .map(|binary| binary.path.as_str()),
+                tool: manifest
+                    .agent_tools
+                    .get(&digest)
+                    .map(|tool| tool.name.as_str()),
+                args: target.args.iter().map(String::as_str).collect(),
+                exec: exec.iter().map(BinaryPath::as_str).collect(),
+            })?;
+        }
+        Ok(builder.finish())
+    }
 }
 
 /// What one digest means, before it becomes a record.
