@@ -2,6 +2,7 @@
 //! fuzz seeds are made of.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod invariants;
 pub mod manifests;
 
 use megabinary::digest::Digest;
