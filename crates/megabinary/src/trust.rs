@@ -117,7 +117,7 @@ pub enum TrustError {
     },
     /// A key this node does not have.
     #[error(
-        "the manifest is signed with the key `{key}`, which this node does not trust: to trust it, copy its public key to `{key}.pem` in a trust directory of the node's configuration"
+        "the manifest is signed with the key `{key}`, which this node does not trust: to trust it, `install -m 0644 {key}.pem /etc/megarun/trust/{key}.pem`, or put it in another directory of the setting `trust`"
     )]
     UnknownKey {
         /// The key.
@@ -125,7 +125,7 @@ pub enum TrustError {
     },
     /// A key that is trusted for other containers.
     #[error(
-        "the key `{key}` may not sign containers named {name}: it may sign {patterns}; add a pattern to the key's `names` in the node's configuration, or sign with another key"
+        "the key `{key}` may not sign containers named {name}: it may sign {patterns}; add a pattern to `keys.{key}.names` in the node's configuration, or sign with another key"
     )]
     KeyNotForName {
         /// The key.
@@ -142,7 +142,7 @@ pub enum TrustError {
     Unnamed,
     /// A version below the floor.
     #[error(
-        "version {version} of `{name}` is below this node's floor {floor}: run a newer version, or lower `floors.{name}` in the node's configuration"
+        "version {version} of `{name}` is below this node's floor {floor}: run a newer version, or lower `floors.\"{name}\"` in the node's configuration"
     )]
     BelowFloor {
         /// The container.

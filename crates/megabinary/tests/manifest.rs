@@ -247,7 +247,7 @@ fn a_node_believes_what_its_policy_says() {
     refused(
         &signed,
         "trust.key-not-for-name",
-        "`names`",
+        "keys.test.names",
         &names(&["other", "example.com/*"]),
     );
     let floor = |version: &'static str| {
@@ -262,10 +262,15 @@ fn a_node_believes_what_its_policy_says() {
     refused(
         &signed,
         "trust.below-floor",
-        "floors.toolbox",
+        "floors.\"toolbox\"",
         &floor("1.0.1"),
     );
-    refused(&value, "trust.below-floor", "floors.toolbox", &floor("2"));
+    refused(
+        &value,
+        "trust.below-floor",
+        "floors.\"toolbox\"",
+        &floor("2"),
+    );
     let mut unnamed = value.clone();
     unnamed.as_object_mut().unwrap().remove("name");
     let unnamed = manifests::sign(&unnamed, "test", &manifests::key());
@@ -274,7 +279,7 @@ fn a_node_believes_what_its_policy_says() {
     refused(
         &unnamed,
         "trust.key-not-for-name",
-        "`names`",
+        "keys.test.names",
         &names(&["*"]),
     );
     let mut changed = signed.clone();

@@ -7,9 +7,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod binary_vectors;
 mod manifest_vectors;
+mod module_vectors;
 mod schema;
+mod schema_vectors;
+mod section_vectors;
 mod trust_vectors;
 mod vector;
 mod verdict;
@@ -28,8 +30,10 @@ fn root() -> PathBuf {
 fn generated() -> Vectors {
     let mut vectors = Vectors::default();
     manifest_vectors::add(&mut vectors);
+    schema_vectors::add(&mut vectors);
     trust_vectors::add(&mut vectors);
-    binary_vectors::add(&mut vectors);
+    section_vectors::add(&mut vectors);
+    module_vectors::add(&mut vectors);
     vectors.finish()
 }
 
