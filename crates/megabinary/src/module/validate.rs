@@ -4,8 +4,8 @@ use wasmparser::{Validator, WasmFeatures};
 
 use super::ModuleError;
 
-/// The WebAssembly features a megabinary may use (`runtime-spec/megabinary.md`, "Features"): those
-/// of version 3.0 without garbage collection, memory64, threads and several memories.
+/// The WebAssembly features a megabinary may use (`runtime-spec/megabinary.md`, "Features"): what
+/// compilers for WASI preview 1 emit by default, and what every engine has.
 pub fn features() -> WasmFeatures {
     WasmFeatures::MUTABLE_GLOBAL
         | WasmFeatures::SATURATING_FLOAT_TO_INT
@@ -16,13 +16,9 @@ pub fn features() -> WasmFeatures {
         | WasmFeatures::BULK_MEMORY_OPT
         | WasmFeatures::CALL_INDIRECT_OVERLONG
         | WasmFeatures::SIMD
-        | WasmFeatures::RELAXED_SIMD
         | WasmFeatures::TAIL_CALL
         | WasmFeatures::FLOATS
-        | WasmFeatures::EXCEPTIONS
         | WasmFeatures::EXTENDED_CONST
-        | WasmFeatures::FUNCTION_REFERENCES
-        | WasmFeatures::GC_TYPES
 }
 
 /// Validates the whole module, function bodies included; takes some milliseconds per MB.
