@@ -1,0 +1,10 @@
+#pragma once
+#define _PATH_DEFPATH "/usr/bin:/bin"
+#define _PATH_STDPATH "/usr/sbin:/usr/bin:/sbin:/bin"
+#define _PATH_BSHELL "/bin/sh"
+#define _PATH_TTY "/dev/tty"
+#define _PATH_DEVNULL "/dev/null"
+#define _PATH_TMP "/tmp/"
+#define _PATH_LASTLOG "/var/log/lastlog"
+#define _PATH_UTMP "/var/run/utmp"
+#define _PATH_WTMP "/var/log/wtmp"

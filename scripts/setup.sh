@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Installs what building and testing need, by package name, on Debian 12. Idempotent: a second run installs nothing.
+#
+#   scripts/setup.sh build    a C compiler for the Rust toolchain's linker
+#   scripts/setup.sh guests   these and the toolchains of the demo's guest programs
+#   scripts/setup.sh test     these and what the tests and the slower guests (Rust) need
+#   scripts/setup.sh bench    these and the peers: crun, runc
+set -euo pipefail
+
+say() { printf '%s\n' "setup: $*" >&2; }
+die() { printf '%s\n' "setup: error: $*" >&2; exit 1; }
+
+build=(gcc libc6-dev make)
+guests=(clang-22 lld-22 wasi-libc libclang-rt-22-dev-wasm32 byacc binutils xz-utils bzip2)
+tests=(rustc-web cargo-web rust-web-src openssl nodejs)
+bench=(crun runc)
+
+case ${1:-} in
+build) packages=("${build[@]}") ;;
+guests) packages=("${build[@]}" "${guests[@]}") ;;
+test) packages=("${build[@]}" "${guests[@]}" "${tests[@]}") ;;
+bench) packages=("${build[@]}" "${guests[@]}" "${tests[@]}" "${bench[@]}") ;;
+*) die "usage: scripts/setup.sh build|guests|test|bench" ;;
+esac
+
+# Programs that may have come another way than by apt.
+if [ "$1" != build ]; then
+  command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 || packages+=(python3 python3-pip)
+  command -v npm >/dev/null || packages+=(npm)
+fi
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+command -v cargo >/dev/null || die "no Rust toolchain: install one (rustup, stable 1.95 or later) and put cargo in PATH"
+command -v dpkg-query >/dev/null || die "this script knows Debian 12 only; install the like of: ${packages[*]}"
+missing=()
+for package in "${packages[@]}"; do
+  case $package in
+  nodejs) command -v node >/dev/null && continue ;;
+  esac
+  installed "$package" || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+[ "$(id -u)" = 0 ] || die "root is needed to install ${missing[*]}; run: sudo scripts/setup.sh $1"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+install() {
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >"$log" 2>&1
+}
+say "installing ${missing[*]}"
+# Lists that are there already usually serve; update once when they do not.
+if ! apt-cache policy "${missing[0]}" 2>/dev/null | grep -q 'Candidate: [^(]' || ! install; then
+  say "updating the package lists"
+  apt-get -q update >"$log" 2>&1 || die "apt-get update failed (offline?): $(grep -m1 -E '^(E|W|Err)' "$log")"
+  install || { tail -n 5 "$log" >&2; die "apt-get install failed; are the bookworm and bookworm-security suites enabled?"; }
+fi
+say "done"
