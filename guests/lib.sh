@@ -29,8 +29,8 @@ cc() { "clang-$LLVM" "${CFLAGS[@]}" "$@"; }
 program() {
   local name=$1
   shift
-  cc "$@" "${LDFLAGS[@]}" -o "$WORK/$name.wasm.new"
-  mv "$WORK/$name.wasm.new" "$WASM/$name.wasm"
+  cc "$@" "${LDFLAGS[@]}" -o "$WORK/$name.wasm"
+  mv "$WORK/$name.wasm" "$WASM/$name.wasm"
 }
 
 # objects DIR FLAGS... -- SOURCES...: compiles each source to DIR/<name>.o, in parallel.

@@ -1,1 +1,12 @@
-//! End-to-end tests live in tests/.
+//! What the end-to-end tests share: the programs under test, the guests and
+//! their command lines, scratch root file systems, and the reference (each
+//! guest under plain wasmtime with `wasmtime-wasi`).
+//!
+//! The tests themselves are in `tests/`; `make test` builds what they need and
+//! names it in the environment.
+
+pub mod cases;
+pub mod command;
+pub mod reference;
+pub mod scratch;
+pub mod subject;

@@ -1,0 +1,99 @@
+//! Running a program under test with a time limit, and what came of it.
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Nothing here takes this long unless something hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What a finished program left: both streams and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Its exit code; 128 + n when signal n ended it.
+    pub code: i32,
+    /// Standard output, whole.
+    pub stdout: Vec<u8>,
+    /// Standard error, whole.
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// Standard output as text.
+    pub fn out(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Standard error as text.
+    pub fn err(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+
+    /// This output, when the program succeeded.
+    ///
+    /// # Panics
+    ///
+    /// When it did not, with both streams.
+    #[track_caller]
+    pub fn success(self) -> Self {
+        assert_eq!(self.code, 0, "expected success\nstdout: {}\nstderr: {}", self.out(), self.err());
+        self
+    }
+}
+
+/// Runs `command` with `stdin` to its end.
+///
+/// # Panics
+///
+/// When it cannot be started, or still runs after two minutes (it is killed).
+#[track_caller]
+pub fn run_with(command: &mut Command, stdin: &[u8]) -> Output {
+    use std::os::unix::process::ExitStatusExt;
+
+    let shown = format!("{command:?}");
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{shown}: {error}"));
+    let mut input = child.stdin.take().expect("stdin is piped");
+    let stdout = reader(child.stdout.take().expect("stdout is piped"));
+    let stderr = reader(child.stderr.take().expect("stderr is piped"));
+    let stdin = stdin.to_vec();
+    // A program that ends without reading closes the pipe; that is its right.
+    let writer = std::thread::spawn(move || drop(input.write_all(&stdin)));
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("our own child") {
+            break status;
+        }
+        if started.elapsed() > PATIENCE {
+            child.kill().expect("our own child");
+            panic!("{shown}: still running after {PATIENCE:?}");
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    writer.join().expect("the writer does not panic");
+    Output {
+        code: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+        stdout: stdout.join().expect("the reader does not panic").expect("reading a pipe"),
+        stderr: stderr.join().expect("the reader does not panic").expect("reading a pipe"),
+    }
+}
+
+/// Runs `command` without input to its end.
+#[track_caller]
+pub fn run(command: &mut Command) -> Output {
+    run_with(command, b"")
+}
+
+/// Reads a stream to its end beside the caller.
+fn reader(mut stream: impl Read + Send + 'static) -> JoinHandle<std::io::Result<Vec<u8>>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    })
+}
