@@ -55,8 +55,10 @@ struct Binary {
 /// When it cannot be read or is not such a table.
 pub fn load(guests: &Path) -> Vec<Case> {
     let path = guests.join("cases.toml");
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let table: Table = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let table: Table =
+        toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     table.case
 }
 
@@ -67,12 +69,16 @@ pub fn load(guests: &Path) -> Vec<Case> {
 ///
 /// When the recipe cannot be read.
 pub fn modules(recipe: &Path) -> BTreeMap<String, PathBuf> {
-    let text = std::fs::read_to_string(recipe).unwrap_or_else(|error| panic!("{}: {error}", recipe.display()));
-    let parsed: Recipe = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", recipe.display()));
+    let text = std::fs::read_to_string(recipe)
+        .unwrap_or_else(|error| panic!("{}: {error}", recipe.display()));
+    let parsed: Recipe =
+        toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", recipe.display()));
     let folder = recipe.parent().expect("a recipe lies in a folder");
     let mut modules = BTreeMap::new();
     for binary in parsed.binary {
-        let Some(module) = binary.module else { continue };
+        let Some(module) = binary.module else {
+            continue;
+        };
         for path in binary.links.into_iter().chain([binary.path]) {
             modules.insert(path, folder.join(&module));
         }

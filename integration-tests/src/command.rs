@@ -37,7 +37,13 @@ impl Output {
     /// When it did not, with both streams.
     #[track_caller]
     pub fn success(self) -> Self {
-        assert_eq!(self.code, 0, "expected success\nstdout: {}\nstderr: {}", self.out(), self.err());
+        assert_eq!(
+            self.code,
+            0,
+            "expected success\nstdout: {}\nstderr: {}",
+            self.out(),
+            self.err()
+        );
         self
     }
 }
@@ -77,9 +83,17 @@ pub fn run_with(command: &mut Command, stdin: &[u8]) -> Output {
     };
     writer.join().expect("the writer does not panic");
     Output {
-        code: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
-        stdout: stdout.join().expect("the reader does not panic").expect("reading a pipe"),
-        stderr: stderr.join().expect("the reader does not panic").expect("reading a pipe"),
+        code: status
+            .code()
+            .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+        stdout: stdout
+            .join()
+            .expect("the reader does not panic")
+            .expect("reading a pipe"),
+        stderr: stderr
+            .join()
+            .expect("the reader does not panic")
+            .expect("reading a pipe"),
     }
 }
 

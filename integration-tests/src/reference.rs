@@ -76,7 +76,10 @@ impl Reference {
         config.max_wasm_stack(STACK);
         config.async_stack_size(2 * STACK);
         let engine = Engine::new(&config).expect("wasmtime's defaults");
-        Self { engine, cache: cache.to_path_buf() }
+        Self {
+            engine,
+            cache: cache.to_path_buf(),
+        }
     }
 
     /// The compiled module of these bytes, from the cache where it is there.
@@ -85,15 +88,23 @@ impl Reference {
     ///
     /// When the bytes are no module that wasmtime takes.
     pub fn module(&self, wasm: &[u8]) -> Module {
-        let key: String = Sha256::digest(wasm).iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = self.cache.join(format!("{key}-{}.cwasm", env!("CARGO_PKG_VERSION")));
+        let key: String = Sha256::digest(wasm)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let path = self
+            .cache
+            .join(format!("{key}-{}.cwasm", env!("CARGO_PKG_VERSION")));
         if path.exists() {
             // SAFETY: only `store` below writes this folder, from wasmtime's own output, whole files at once.
             if let Ok(module) = unsafe { Module::deserialize_file(&self.engine, &path) } {
                 return module;
             }
         }
-        let code = self.engine.precompile_module(wasm).expect("wasmtime takes this module");
+        let code = self
+            .engine
+            .precompile_module(wasm)
+            .expect("wasmtime takes this module");
         let mut file = tempfile::NamedTempFile::new_in(&self.cache).expect("a file in the cache");
         std::io::Write::write_all(&mut file, &code).expect("writing the cache");
         file.persist(&path).expect("naming the cached file");
@@ -118,7 +129,10 @@ impl Reference {
     }
 
     fn run_here(&self, module: &Module, start: Start, invocation: &Invocation) -> Outcome {
-        let (stdout, stderr) = (MemoryOutputPipe::new(CAPTURE), MemoryOutputPipe::new(CAPTURE));
+        let (stdout, stderr) = (
+            MemoryOutputPipe::new(CAPTURE),
+            MemoryOutputPipe::new(CAPTURE),
+        );
         let mut builder = WasiCtxBuilder::new();
         builder
             .args(invocation.argv)
@@ -132,7 +146,9 @@ impl Reference {
         let mut linker: Linker<WasiP1Ctx> = Linker::new(&self.engine);
         p1::add_to_linker_sync(&mut linker, |context| context).expect("wasmtime-wasi links");
         stub_vkernel(&mut linker, module);
-        let instance = linker.instantiate(&mut store, module).expect("the module instantiates");
+        let instance = linker
+            .instantiate(&mut store, module)
+            .expect("the module instantiates");
         let result = match start {
             Start::Program => instance
                 .get_typed_func::<(), ()>(&mut store, "_start")
@@ -150,7 +166,11 @@ impl Reference {
             },
         };
         drop(store);
-        Outcome { end, stdout: stdout.contents().to_vec(), stderr: stderr.contents().to_vec() }
+        Outcome {
+            end,
+            stdout: stdout.contents().to_vec(),
+            stderr: stderr.contents().to_vec(),
+        }
     }
 }
 
@@ -158,11 +178,18 @@ impl Reference {
 /// answers each of its calls with ENOSYS.
 fn stub_vkernel(linker: &mut Linker<WasiP1Ctx>, module: &Module) {
     const ENOSYS: i32 = 52;
-    for import in module.imports().filter(|import| import.module() == "vkernel") {
-        let Some(function) = import.ty().func().cloned() else { continue };
+    for import in module
+        .imports()
+        .filter(|import| import.module() == "vkernel")
+    {
+        let Some(function) = import.ty().func().cloned() else {
+            continue;
+        };
         linker
             .func_new("vkernel", import.name(), function, |_, _, results| {
-                results.iter_mut().for_each(|result| *result = Val::I32(ENOSYS));
+                results
+                    .iter_mut()
+                    .for_each(|result| *result = Val::I32(ENOSYS));
                 Ok(())
             })
             .expect("each import is stubbed once");

@@ -31,13 +31,15 @@ pub fn copy(from: &Path, to: &Path) {
         if kind.is_dir() {
             copy(&source, &target);
         } else if kind.is_symlink() {
-            symlink(fs::read_link(&source).expect("reading a link"), &target).expect("making a link");
+            symlink(fs::read_link(&source).expect("reading a link"), &target)
+                .expect("making a link");
         } else {
             fs::copy(&source, &target).expect("copying a file");
             set_times(&source, &target);
         }
     }
-    fs::set_permissions(to, fs::metadata(from).expect("a directory").permissions()).expect("setting a mode");
+    fs::set_permissions(to, fs::metadata(from).expect("a directory").permissions())
+        .expect("setting a mode");
     set_times(from, to);
 }
 
@@ -47,7 +49,10 @@ fn set_times(source: &Path, target: &Path) {
     let times = fs::FileTimes::new()
         .set_accessed(meta.accessed().expect("Linux has access times"))
         .set_modified(meta.modified().expect("Linux has times"));
-    fs::File::open(target).expect("the copy is there").set_times(times).expect("setting times");
+    fs::File::open(target)
+        .expect("the copy is there")
+        .set_times(times)
+        .expect("setting times");
 }
 
 /// Every path below `root`, and what it holds.
@@ -66,9 +71,13 @@ pub fn snapshot(root: &Path) -> BTreeMap<PathBuf, Node> {
             } else {
                 Node::File(fs::read(&path).unwrap_or_default())
             };
-            nodes.insert(path.strip_prefix(root).expect("it lies below").to_path_buf(), node);
+            nodes.insert(
+                path.strip_prefix(root)
+                    .expect("it lies below")
+                    .to_path_buf(),
+                node,
+            );
         }
     }
     nodes
 }
-

@@ -9,10 +9,15 @@ use std::path::{Path, PathBuf};
 /// When it is unset or names nothing: a test without its subject fails, and
 /// says how to get it.
 fn path_from(name: &str) -> PathBuf {
-    let value = std::env::var_os(name)
-        .unwrap_or_else(|| panic!("{name} is not set; run `make test`, which builds and names what the tests need"));
+    let value = std::env::var_os(name).unwrap_or_else(|| {
+        panic!("{name} is not set; run `make test`, which builds and names what the tests need")
+    });
     let path = PathBuf::from(value);
-    assert!(path.exists(), "{name} names {}, which does not exist; run `make test`", path.display());
+    assert!(
+        path.exists(),
+        "{name} names {}, which does not exist; run `make test`",
+        path.display()
+    );
     path
 }
 
@@ -45,13 +50,23 @@ pub fn recipe(name: &str) -> PathBuf {
 /// When it is not root: container tests cannot run, and are not skipped.
 pub fn require_root() {
     let status = std::fs::read_to_string("/proc/self/status").expect("this process has a status");
-    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:")).and_then(|ids| ids.split_whitespace().nth(1));
-    assert_eq!(uid, Some("0"), "containers need root; run `make test` as root");
+    let uid = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))
+        .and_then(|ids| ids.split_whitespace().nth(1));
+    assert_eq!(
+        uid,
+        Some("0"),
+        "containers need root; run `make test` as root"
+    );
 }
 
 /// The bytes of a guest module.
 pub fn module(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|error| {
-        panic!("guest {}: {error}; run `guests/build.sh test`, as `make test` does", path.display())
+        panic!(
+            "guest {}: {error}; run `guests/build.sh test`, as `make test` does",
+            path.display()
+        )
     })
 }

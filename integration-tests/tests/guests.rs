@@ -15,8 +15,12 @@ fn every_case_is_what_it_claims_under_plain_wasmtime() {
     let mut wrong = Vec::new();
     let mut ran = 0;
     for case in cases::load(&guests) {
-        let path = modules.get(&case.run[0]).unwrap_or_else(|| panic!("{} stands in no recipe", case.run[0]));
-        let module = compiled.entry(path.clone()).or_insert_with(|| reference.module(&subject::module(path)));
+        let path = modules
+            .get(&case.run[0])
+            .unwrap_or_else(|| panic!("{} stands in no recipe", case.run[0]));
+        let module = compiled
+            .entry(path.clone())
+            .or_insert_with(|| reference.module(&subject::module(path)));
         let root = tempfile::tempdir().expect("a temporary directory");
         for layer in [guests.join("recipes/rootfs"), guests.join(".cache/share")] {
             scratch::copy(&layer, root.path());
@@ -31,14 +35,26 @@ fn every_case_is_what_it_claims_under_plain_wasmtime() {
         };
         let outcome = reference.run(module, Start::Program, &invocation);
         ran += 1;
-        let said = format!("{}{}", String::from_utf8_lossy(&outcome.stdout), String::from_utf8_lossy(&outcome.stderr));
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&outcome.stdout),
+            String::from_utf8_lossy(&outcome.stderr)
+        );
         let ended = match &outcome.end {
             End::Exit(code) => !case.trap && *code == case.exit,
             End::Trap(_) => case.trap,
         };
         if !ended || case.shows.as_ref().is_some_and(|part| !said.contains(part)) {
-            wrong.push(format!("{:?}\n  ended: {:?}\n  said: {said}", case.run, outcome.end));
+            wrong.push(format!(
+                "{:?}\n  ended: {:?}\n  said: {said}",
+                case.run, outcome.end
+            ));
         }
     }
-    assert!(wrong.is_empty(), "{} of {ran} cases differ from the table:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {ran} cases differ from the table:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
