@@ -1,2 +1,66 @@
 //! The megarun OCI runtime.
-fn main() {}
+
+mod bundle;
+mod cli;
+mod commands;
+mod config;
+mod container;
+mod failure;
+mod init;
+mod lifecycle;
+mod report;
+mod sandbox;
+mod seccomp;
+mod sys;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help is no error; a command line that is wrong has exit code 1, as crun's and runc's.
+            let help = matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            );
+            let _ = error.print();
+            return if help {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
+        }
+    };
+    if cli.global.version {
+        println!("{}", version());
+        return ExitCode::SUCCESS;
+    }
+    if let Err(error) = report::set_up(
+        cli.global.log.as_deref(),
+        cli.global.log_format,
+        cli.global.debug,
+    ) {
+        eprintln!("megarun: {error}");
+        return ExitCode::FAILURE;
+    }
+    match commands::run(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            report::error(&error.to_string());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// The lines that engines read from `--version`.
+fn version() -> String {
+    format!(
+        "megarun version {}\nspec: 1.0.2\nvkernel: {}\n+CAP +SECCOMP +MEGABINARY",
+        env!("CARGO_PKG_VERSION"),
+        megabinary::VKERNEL_VERSION
+    )
+}

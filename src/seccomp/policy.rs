@@ -46,6 +46,7 @@ pub enum Op {
 
 impl Condition {
     /// Whether the arguments of a call satisfy the condition.
+    #[cfg(test)]
     pub fn holds(&self, args: &[u64; 6]) -> bool {
         let arg = args[usize::from(self.index)];
         match self.op {

@@ -1,0 +1,296 @@
+//! What of config.json this runtime does. The rest is refused by name: ignoring a request for
+//! isolation or a limit would be a lie.
+//!
+//! Properties that the specification does not know are passed over, as it demands of a runtime.
+
+use std::path::{Component, Path};
+
+use oci_spec::runtime::{Linux, LinuxPersonalityDomain, Process, Spec};
+use thiserror::Error;
+
+/// A part of config.json that cannot be honoured.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("config.json, {field}: {reason}")]
+pub struct Unsupported {
+    field: &'static str,
+    reason: String,
+}
+
+fn refuse<T>(field: &'static str, reason: impl Into<String>) -> Result<T, Unsupported> {
+    Err(Unsupported {
+        field,
+        reason: reason.into(),
+    })
+}
+
+const NOT_DONE: &str = "is not supported; remove it";
+
+/// Annotation of a pod sandbox: containerd's and CRI-O's.
+const SANDBOX: [&str; 2] = [
+    "io.kubernetes.cri.container-type",
+    "io.kubernetes.cri-o.ContainerType",
+];
+
+/// Whether the bundle is a pod's sandbox: it holds the namespaces and runs nothing.
+pub fn is_sandbox(spec: &Spec) -> bool {
+    let annotations = spec.annotations().as_ref();
+    SANDBOX.iter().any(|name| {
+        annotations
+            .and_then(|all| all.get(*name))
+            .is_some_and(|kind| kind == "sandbox")
+    })
+}
+
+/// Checks everything that can be checked without looking at the host.
+pub fn check(spec: &Spec) -> Result<(), Unsupported> {
+    let version = spec.version();
+    if version.split('.').next() != Some("1") {
+        return refuse(
+            "ociVersion",
+            format!("`{version}` is not a version 1 of the specification"),
+        );
+    }
+    for (field, present) in [
+        ("solaris", spec.solaris().is_some()),
+        ("windows", spec.windows().is_some()),
+        ("vm", spec.vm().is_some()),
+        ("zos", spec.zos().is_some()),
+    ] {
+        if present {
+            return refuse(field, "is for another platform; remove it");
+        }
+    }
+    let Some(process) = spec.process() else {
+        return refuse(
+            "process",
+            "is missing: the container would have nothing to run",
+        );
+    };
+    self::process(process, !is_sandbox(spec))?;
+    let start_container = spec
+        .hooks()
+        .as_ref()
+        .and_then(|hooks| hooks.start_container().as_ref());
+    if start_container.is_some_and(|hooks| !hooks.is_empty()) {
+        return refuse(
+            "hooks.startContainer",
+            "would run a native program of the image, which this runtime never does; use \
+             createContainer or poststart",
+        );
+    }
+    match spec.linux() {
+        Some(linux) => self::linux(linux),
+        None => refuse(
+            "linux",
+            "is missing: the container would have no namespaces",
+        ),
+    }
+}
+
+/// Checks a process, config.json's or exec's.
+pub fn process(process: &Process, needs_args: bool) -> Result<(), Unsupported> {
+    let args = process.args().as_deref().unwrap_or_default();
+    if needs_args && args.first().is_none_or(String::is_empty) {
+        return refuse("process.args", "must name the program to run");
+    }
+    for text in args.iter().chain(process.env().iter().flatten()) {
+        if text.contains('\0') {
+            return refuse("process", "an argument or variable holds a zero byte");
+        }
+    }
+    let cwd = process.cwd();
+    if !cwd.is_absolute() || cwd.components().any(|part| part == Component::ParentDir) {
+        let cwd = cwd.display();
+        return refuse(
+            "process.cwd",
+            format!("`{cwd}` must be an absolute path without `..`"),
+        );
+    }
+    // An engine says "unconfined" where it has a profile to switch off.
+    let profile = process.apparmor_profile().as_deref().unwrap_or_default();
+    if !matches!(profile, "" | "unconfined") {
+        return refuse(
+            "process.apparmorProfile",
+            format!(
+                "`{profile}`: AppArmor profiles are not supported; remove it or use unconfined"
+            ),
+        );
+    }
+    let label = process.selinux_label().as_deref().unwrap_or_default();
+    for (field, present) in [
+        ("process.selinuxLabel", !label.is_empty()),
+        ("process.commandLine", process.command_line().is_some()),
+        ("process.ioPriority", process.io_priority().is_some()),
+        ("process.scheduler", process.scheduler().is_some()),
+        (
+            "process.execCPUAffinity",
+            process.exec_cpu_affinity().is_some(),
+        ),
+        ("process.user.username", process.user().username().is_some()),
+    ] {
+        if present {
+            return refuse(field, NOT_DONE);
+        }
+    }
+    Ok(())
+}
+
+fn linux(linux: &Linux) -> Result<(), Unsupported> {
+    let label = linux.mount_label().as_deref().unwrap_or_default();
+    let personality = linux.personality().as_ref().is_some_and(|personality| {
+        personality.domain() != LinuxPersonalityDomain::PerLinux
+            || personality
+                .flags()
+                .as_ref()
+                .is_some_and(|flags| !flags.is_empty())
+    });
+    for (field, present) in [
+        ("linux.mountLabel", !label.is_empty()),
+        ("linux.intelRdt", linux.intel_rdt().is_some()),
+        ("linux.memoryPolicy", linux.memory_policy().is_some()),
+        (
+            "linux.netDevices",
+            linux
+                .net_devices()
+                .as_ref()
+                .is_some_and(|all| !all.is_empty()),
+        ),
+        (
+            "linux.timeOffsets",
+            linux
+                .time_offsets()
+                .as_ref()
+                .is_some_and(|all| !all.is_empty()),
+        ),
+        ("linux.personality", personality),
+    ] {
+        if present {
+            return refuse(field, NOT_DONE);
+        }
+    }
+    let propagation = linux.rootfs_propagation().as_deref().unwrap_or_default();
+    if !propagation.is_empty()
+        && crate::sandbox::mounts::options::propagation(propagation).is_none()
+    {
+        return refuse(
+            "linux.rootfsPropagation",
+            format!("`{propagation}` is not a propagation type"),
+        );
+    }
+    for path in linux
+        .masked_paths()
+        .iter()
+        .chain(linux.readonly_paths())
+        .flatten()
+    {
+        if !Path::new(path).is_absolute() {
+            return refuse(
+                "linux.maskedPaths or readonlyPaths",
+                format!("`{path}` must be absolute"),
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn base() -> Value {
+        json!({
+            "ociVersion": "1.0.2-dev",
+            "process": {"user": {"uid": 0, "gid": 0}, "args": ["true"], "cwd": "/"},
+            "root": {"path": "rootfs"},
+            "linux": {"namespaces": [{"type": "mount"}]}
+        })
+    }
+
+    fn check_with(path: &str, value: Value) -> Result<(), Unsupported> {
+        let mut config = base();
+        let (parent, name) = path.rsplit_once('/').unwrap();
+        config.pointer_mut(parent).unwrap()[name] = value;
+        check(&serde_json::from_value(config).unwrap())
+    }
+
+    #[test]
+    fn what_is_not_done_is_refused_by_its_name() {
+        for (path, value, name) in [
+            ("/ociVersion", json!("2.0.0"), "ociVersion"),
+            ("/vm", json!({"kernel": {"path": "/x"}}), "vm"),
+            ("/process/args", json!([]), "process.args"),
+            ("/process/args", json!([""]), "process.args"),
+            ("/process/args", json!(["a\u{0}b"]), "process"),
+            ("/process/cwd", json!("relative"), "process.cwd"),
+            ("/process/cwd", json!("/a/../.."), "process.cwd"),
+            (
+                "/process/apparmorProfile",
+                json!("docker-default"),
+                "docker-default",
+            ),
+            (
+                "/process/selinuxLabel",
+                json!("a:b"),
+                "process.selinuxLabel",
+            ),
+            (
+                "/process/scheduler",
+                json!({"policy": "SCHED_IDLE"}),
+                "process.scheduler",
+            ),
+            ("/linux/mountLabel", json!("x"), "linux.mountLabel"),
+            ("/linux/intelRdt", json!({}), "linux.intelRdt"),
+            (
+                "/linux/personality",
+                json!({"domain": "LINUX32"}),
+                "linux.personality",
+            ),
+            (
+                "/linux/rootfsPropagation",
+                json!("upwards"),
+                "linux.rootfsPropagation",
+            ),
+            ("/linux/maskedPaths", json!(["proc/x"]), "maskedPaths"),
+            (
+                "/linux/timeOffsets",
+                json!({"boottime": {"secs": 1}}),
+                "linux.timeOffsets",
+            ),
+            (
+                "/hooks",
+                json!({"startContainer": [{"path": "/x"}]}),
+                "hooks.startContainer",
+            ),
+        ] {
+            let message = check_with(path, value).unwrap_err().to_string();
+            assert!(message.contains(name), "{message}");
+        }
+    }
+
+    #[test]
+    fn values_that_mean_nothing_are_accepted() {
+        for (path, value) in [
+            ("/process/apparmorProfile", json!("unconfined")),
+            ("/process/selinuxLabel", json!("")),
+            ("/linux/mountLabel", json!("")),
+            ("/linux/personality", json!({"domain": "LINUX"})),
+            ("/linux/timeOffsets", json!({})),
+            ("/hooks", json!({"startContainer": []})),
+            ("/unknownToTheSpecification", json!({"a": 1})),
+        ] {
+            assert_eq!(check_with(path, value), Ok(()), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_sandbox_needs_no_program() {
+        let mut config = base();
+        config["annotations"] = json!({"io.kubernetes.cri.container-type": "sandbox"});
+        config["process"]["args"] = json!([]);
+        let spec: Spec = serde_json::from_value(config).unwrap();
+        assert!(is_sandbox(&spec));
+        assert_eq!(check(&spec), Ok(()));
+    }
+}

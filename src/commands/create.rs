@@ -1,0 +1,43 @@
+//! `megarun create`.
+
+use super::{CommandError, has_cgroups, id, node};
+use crate::cli::{CreateArgs, Global};
+use crate::config::NodeConfig;
+use crate::container::Store;
+use crate::lifecycle::create::{self, Console, Create};
+
+/// Makes a container that waits for `start`.
+pub fn run(args: CreateArgs, global: &Global, store: &Store) -> Result<(), CommandError> {
+    let console = args
+        .console_socket
+        .clone()
+        .map_or(Console::None, Console::Socket);
+    let node = node(global)?;
+    create::create(request(args, console, global, store, &node)?)?;
+    Ok(())
+}
+
+/// The request that the arguments make.
+pub fn request<'a>(
+    args: CreateArgs,
+    console: Console,
+    global: &Global,
+    store: &'a Store,
+    node: &'a NodeConfig,
+) -> Result<Create<'a>, CommandError> {
+    if args.no_pivot {
+        let reason = "--no-pivot is not supported: it leaves the host's root reachable";
+        return Err(CommandError::Refused(reason.to_owned()));
+    }
+    Ok(Create {
+        store,
+        node,
+        id: id(&args.id)?,
+        bundle: args.bundle,
+        config: args.spec_file,
+        pid_file: args.pid_file,
+        console,
+        preserved: args.preserve_fds,
+        cgroups: has_cgroups(global),
+    })
+}

@@ -1,0 +1,136 @@
+//! One module for each subcommand: from what was said to what is done.
+
+mod create;
+mod exec;
+mod features;
+mod list;
+mod ps;
+mod run;
+mod spec;
+mod state;
+mod update;
+
+use thiserror::Error;
+
+use crate::cli::{CgroupManager, Cli, Command, Global};
+use crate::config::NodeConfig;
+use crate::container::{ContainerId, Store};
+use crate::failure::Failure;
+use crate::init;
+use crate::lifecycle::{LifecycleError, delete, signal, start};
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    /// A step of a container's life failed.
+    #[error(transparent)]
+    Lifecycle(#[from] LifecycleError),
+    /// The command line asks for something that this runtime does not do.
+    #[error("{0}")]
+    Refused(String),
+    /// The system refused.
+    #[error(transparent)]
+    System(#[from] Failure),
+}
+
+impl CommandError {
+    /// The program's exit code for it.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Lifecycle(error) => error.exit_code(),
+            _ => 1,
+        }
+    }
+}
+
+macro_rules! through_lifecycle {
+    ($($error:ty),* $(,)?) => {$(
+        impl From<$error> for CommandError {
+            fn from(error: $error) -> Self {
+                Self::Lifecycle(error.into())
+            }
+        }
+    )*};
+}
+
+through_lifecycle!(
+    crate::container::id::IdError,
+    crate::container::StoreError,
+    crate::config::NodeConfigError,
+    crate::sandbox::cgroup::CgroupError,
+);
+
+/// Does what the command line says. Returns the exit code.
+pub fn run(cli: Cli) -> Result<u8, CommandError> {
+    let Cli { global, command } = cli;
+    let Some(command) = command else {
+        return Err(CommandError::Refused(
+            "no command given; `megarun --help` lists them".to_owned(),
+        ));
+    };
+    check(&global)?;
+    let store = Store::new(std::path::absolute(&global.root).map_err(|error| {
+        Failure::new(format!("finding --root `{}`", global.root.display()), error)
+    })?);
+    match command {
+        Command::Create(args) => create::run(args, &global, &store)?,
+        Command::Start(args) => start::start(&store, &id(&args.id)?)?,
+        Command::State(args) => state::run(&id(&args.id)?, &store)?,
+        Command::Kill(args) => {
+            let signal = signal::parse(&args.signal).map_err(CommandError::Refused)?;
+            signal::kill(&store, &id(&args.id)?, signal, args.all)?;
+        }
+        Command::Delete(args) => delete::delete(&store, &id(&args.id)?, args.force)?,
+        Command::Run(args) => return run::run(args, &global, &store),
+        Command::Exec(args) => return exec::run(args, &global, &store),
+        Command::List(args) => list::run(&args, &store)?,
+        Command::Ps(args) => ps::run(&args, &store)?,
+        Command::Pause(args) => signal::freeze(&store, &id(&args.id)?, true)?,
+        Command::Resume(args) => signal::freeze(&store, &id(&args.id)?, false)?,
+        Command::Update(args) => update::run(&args, &store)?,
+        Command::Spec(args) => spec::run(&args)?,
+        Command::Features => features::run()?,
+        Command::Init { request } => return Ok(init::main(&request)),
+    }
+    Ok(0)
+}
+
+fn check(global: &Global) -> Result<(), CommandError> {
+    if global.systemd_cgroup || global.cgroup_manager == CgroupManager::Systemd {
+        return Err(CommandError::Refused(
+            "--systemd-cgroup is not supported: have the engine use cgroupfs (podman: \
+             --cgroup-manager=cgroupfs; containerd: SystemdCgroup = false)"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+fn id(text: &str) -> Result<ContainerId, CommandError> {
+    Ok(text.parse()?)
+}
+
+fn node(global: &Global) -> Result<NodeConfig, CommandError> {
+    Ok(NodeConfig::load(global.node_config.as_deref())?)
+}
+
+fn has_cgroups(global: &Global) -> bool {
+    global.cgroup_manager != CgroupManager::Disabled
+}
+
+/// Prints a value as indented JSON with a newline, as crun and runc do.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .expect("documents of ours have only keys that are texts");
+    print(&(text + "\n"))
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+
+    use crate::failure::Doing;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .doing(|| "writing to standard output")
+}

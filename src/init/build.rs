@@ -1,0 +1,80 @@
+//! Building the container, from inside its new namespaces.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use oci_spec::runtime::Process;
+use rustix::fs::{Mode, OFlags};
+
+use super::channel::{Channel, Message};
+use super::request::Build;
+use super::{InitError, adopt_terminal, expect};
+use crate::failure::Doing;
+use crate::sandbox::rootfs::Rootfs;
+use crate::sandbox::{credentials, devices, hooks, mounts, namespaces, network, sysctl, terminal};
+
+/// Makes everything of config.json that is not the process itself, and enters it.
+pub fn build(
+    channel: &Channel,
+    build: Build,
+    process: &Process,
+    console: Option<&OwnedFd>,
+) -> Result<(), InitError> {
+    // While the host's procfs is still there.
+    credentials::set_oom_score(process)?;
+    for (flag, namespace) in build.join {
+        namespaces::join(flag, &namespace.take("a namespace")?)?;
+    }
+    if build.new_cgroup_namespace {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
+            .doing(|| "making a cgroup namespace")?;
+    }
+    if build.loopback {
+        network::loopback_up()?;
+    }
+    if let Some(name) = &build.hostname {
+        nix::unistd::sethostname(name).doing(|| format!("setting the host name `{name}`"))?;
+    }
+    if let Some(name) = &build.domainname {
+        crate::sys::names::set_domain(name)
+            .doing(|| format!("setting the domain name `{name}`"))?;
+    }
+    sysctl::write(&build.sysctl)?;
+
+    let null = rustix::fs::open("/dev/null", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .doing(|| "opening the host's /dev/null")?;
+    let propagation = build.rootfs_propagation.map_or(0, |(flag, _)| flag);
+    let root = Rootfs::attach(
+        build.rootfs.take("the root file system")?,
+        &build.rootfs_path,
+        propagation,
+    )?;
+    for step in build.mounts {
+        mounts::attach::step(&root, step)?;
+    }
+    if let Some(devices) = build.devices {
+        devices::make(&root, devices)?;
+    }
+    channel.send(&Message::Mounted)?;
+    expect(channel, &Message::HooksDone)?;
+    hooks::run(
+        "createContainer",
+        &build.hooks,
+        &build.state,
+        Path::new("/"),
+    )?;
+
+    let slave = match console {
+        Some(console) => {
+            let slave = terminal::make(process, console, &root)?;
+            terminal::bind_console(&root, &slave)?;
+            Some(slave)
+        }
+        None => None,
+    };
+    root.make_read_only(&build.read_only)?;
+    root.mask(&build.masked, &null)?;
+    root.enter(build.rootfs_read_only, build.rootfs_propagation)?;
+    adopt_terminal(slave.as_ref())?;
+    Ok(())
+}

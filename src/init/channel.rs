@@ -1,0 +1,155 @@
+//! The socket between a creator and the process it made: whole messages, and the news that the
+//! other side has died.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Doing, Failure};
+
+/// What the two sides say, in the order in which they say it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// To the child: its user namespace has its mappings.
+    Mapped,
+    /// To the creator: everything is mounted, the root not yet changed.
+    Mounted,
+    /// To the child: the hooks that run before the change have run.
+    HooksDone,
+    /// To the creator: nothing is left to do but to wait for `start`.
+    Ready,
+    /// To the child: the container is on record, it need no longer die with its creator.
+    Commit,
+    /// To the creator: it no longer does.
+    Independent,
+    /// To the creator: it did not work.
+    Failed {
+        /// What did not.
+        message: String,
+        /// The exit code that says so: 126, 127 or 1.
+        code: u8,
+    },
+}
+
+/// Longest message; longer error texts are cut.
+const MAX_MESSAGE: usize = 32 << 10;
+
+/// One end.
+#[derive(Debug)]
+pub struct Channel(OwnedFd);
+
+impl Channel {
+    /// Both ends.
+    pub fn pair() -> Result<(Self, Self), Failure> {
+        let (a, b) = rustix::net::socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .doing(|| "making the channel to the container's process")?;
+        Ok((Self(a), Self(b)))
+    }
+
+    /// The end with this descriptor.
+    pub fn new(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
+    /// Its descriptor.
+    pub fn into_fd(self) -> OwnedFd {
+        self.0
+    }
+
+    /// Sends a message; `EPIPE` when the other side is gone.
+    pub fn send(&self, message: &Message) -> Result<(), Failure> {
+        let cut = match message {
+            Message::Failed { message, code } if message.len() > MAX_MESSAGE / 2 => {
+                let end = message.floor_char_boundary(MAX_MESSAGE / 4);
+                &Message::Failed {
+                    message: format!("{}...", &message[..end]),
+                    code: *code,
+                }
+            }
+            message => message,
+        };
+        let bytes = serde_json::to_vec(cut).expect("a message has no maps and no failing parts");
+        loop {
+            match rustix::net::send(&self.0, &bytes, SendFlags::NOSIGNAL) {
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(Failure::new("writing to the channel", error)),
+            }
+        }
+    }
+
+    /// The next message; none when the other side is gone.
+    pub fn receive(&self) -> Result<Option<Message>, Failure> {
+        let mut buffer = vec![0; MAX_MESSAGE];
+        let length = loop {
+            match rustix::net::recv(&self.0, &mut buffer[..], RecvFlags::empty()) {
+                Ok((length, _)) => break length,
+                Err(Errno::INTR) => {}
+                Err(Errno::CONNRESET) => return Ok(None),
+                Err(error) => return Err(Failure::new("reading from the channel", error)),
+            }
+        };
+        if length == 0 {
+            return Ok(None);
+        }
+        serde_json::from_slice(&buffer[..length])
+            .map(Some)
+            .map_err(|_| Failure::new("understanding the channel", Errno::PROTO))
+    }
+
+    /// Whether the other side has closed its end.
+    pub fn is_closed(&self) -> bool {
+        let mut poll = [PollFd::from_borrowed_fd(self.0.as_fd(), PollFlags::empty())];
+        let now = rustix::time::Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        rustix::event::poll(&mut poll, Some(&now)).is_ok()
+            && poll[0].revents().contains(PollFlags::HUP)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_arrive_whole_and_in_order_and_the_end_is_noticed() {
+        let (a, b) = Channel::pair().unwrap();
+        let failed = Message::Failed {
+            message: "x\n\"y\"".into(),
+            code: 127,
+        };
+        for message in [Message::Mapped, Message::Ready, failed] {
+            a.send(&message).unwrap();
+            assert_eq!(b.receive().unwrap(), Some(message));
+        }
+        assert!(!b.is_closed());
+        drop(a);
+        assert!(b.is_closed());
+        assert_eq!(b.receive().unwrap(), None);
+        assert!(b.send(&Message::Ready).unwrap_err().is(Errno::PIPE));
+    }
+
+    #[test]
+    fn an_endless_error_text_is_cut_between_characters() {
+        let (a, b) = Channel::pair().unwrap();
+        a.send(&Message::Failed {
+            message: "ä".repeat(MAX_MESSAGE),
+            code: 1,
+        })
+        .unwrap();
+        let Some(Message::Failed { message, code: 1 }) = b.receive().unwrap() else {
+            panic!()
+        };
+        assert!(message.ends_with("..."));
+    }
+}

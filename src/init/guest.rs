@@ -1,0 +1,163 @@
+//! The last step: this process becomes the virtual kernel and runs process 1 of the container.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+
+use oci_spec::runtime::{PosixRlimitType, Process};
+use thiserror::Error;
+use vkernel::artifact::Artifact;
+use vkernel::audit::{AuditSink, Discard, JsonLines};
+use vkernel::exec::{ExecError, ExecTarget};
+use vkernel::fs::{Root, SetupError, Vfs};
+use vkernel::kernel::{ExitStatus, Kernel, KernelConfig, KernelError, Limits, ProcessSpec};
+use vkernel::plan::{Plan, PlanError};
+
+use super::request::Guest;
+use super::wait;
+use crate::failure::{Doing, Failure};
+
+/// Why the program could not run.
+#[derive(Debug, Error)]
+pub enum GuestError {
+    /// The plan is damaged.
+    #[error("reading the container's plan: {0}")]
+    Plan(#[from] PlanError),
+    /// The kernel does not start.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// The root file system cannot be used.
+    #[error(transparent)]
+    Vfs(#[from] SetupError),
+    /// The program is not there, or not allowed.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// The system refused.
+    #[error(transparent)]
+    System(#[from] Failure),
+}
+
+impl GuestError {
+    /// The exit code that tells callers which it was: 127 not found, 126 not allowed, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Exec(error) => error.exit_status(),
+            _ => 1,
+        }
+    }
+}
+
+/// Ready to run.
+pub enum Prepared {
+    /// A pod sandbox: it only waits.
+    Sandbox,
+    /// A program.
+    Program(Box<Program>),
+}
+
+/// A kernel and what it is to run.
+pub struct Program {
+    kernel: Kernel,
+    spec: ProcessSpec,
+}
+
+impl Prepared {
+    /// Loads the code. Runs with the rights of the container's creator, in the container's root.
+    pub fn new(
+        guest: Option<Guest>,
+        process: &Process,
+        passed: Vec<OwnedFd>,
+    ) -> Result<Self, GuestError> {
+        let Some(guest) = guest else {
+            return Ok(Self::Sandbox);
+        };
+        let mut plan = Vec::new();
+        File::from(guest.plan.take("the plan")?)
+            .read_to_end(&mut plan)
+            .doing(|| "reading the container's plan")?;
+        let artifact = guest.artifact.take("the compiled code")?;
+        let audit: Box<dyn AuditSink> = match guest.audit {
+            Some(file) => Box::new(JsonLines::new(File::from(file.take("the audit file")?))),
+            None => Box::new(Discard),
+        };
+        let kernel = Kernel::new(KernelConfig {
+            plan: Plan::decode(&plan)?,
+            // SAFETY: the creator opened it in the cache, which only the runtime's user can write,
+            // under the key of this container's code.
+            artifact: unsafe { Artifact::from_checked_fd(artifact) },
+            vfs: Vfs::new(Root::Process)?,
+            audit,
+            label: guest.container,
+            limits: limits(guest.process_memory, process),
+        })?;
+        let spec = spec(process, guest.tool, passed)?;
+        Ok(Self::Program(Box::new(Program { kernel, spec })))
+    }
+
+    /// Runs to the end. Returns the exit code.
+    pub fn run(self) -> u8 {
+        let Program { kernel, spec } = match self {
+            Self::Sandbox => return wait::as_sandbox(),
+            Self::Program(program) => *program,
+        };
+        match kernel.run(spec) {
+            Ok(status) => {
+                if let ExitStatus::Trap(message) = &status {
+                    eprintln!("{message}");
+                }
+                status.code()
+            }
+            Err(error) => {
+                eprintln!("megarun: {error}");
+                error.exit_status()
+            }
+        }
+    }
+}
+
+fn spec(
+    process: &Process,
+    tool: Option<String>,
+    passed: Vec<OwnedFd>,
+) -> Result<ProcessSpec, Failure> {
+    let bytes = |text: &String| text.clone().into_bytes();
+    let argv: Vec<Vec<u8>> = process.args().iter().flatten().map(bytes).collect();
+    let target = match tool {
+        Some(tool) => ExecTarget::Tool(tool),
+        None => ExecTarget::Search(argv.first().cloned().unwrap_or_default()),
+    };
+    let stream = |fd: std::io::Result<OwnedFd>| fd.doing(|| "keeping a standard stream").map(Some);
+    use std::os::fd::AsFd;
+    Ok(ProcessSpec {
+        target,
+        argv,
+        env: process.env().iter().flatten().map(bytes).collect(),
+        cwd: process.cwd().as_os_str().as_bytes().to_vec(),
+        stdio: [
+            stream(std::io::stdin().as_fd().try_clone_to_owned())?,
+            stream(std::io::stdout().as_fd().try_clone_to_owned())?,
+            stream(std::io::stderr().as_fd().try_clone_to_owned())?,
+        ],
+        passed,
+    })
+}
+
+/// The node's bounds, tightened by config.json's.
+fn limits(memory: u64, process: &Process) -> Limits {
+    let limit = |kind: PosixRlimitType| {
+        process
+            .rlimits()
+            .iter()
+            .flatten()
+            .find(|limit| limit.typ() == kind)
+            .map(|limit| limit.soft())
+    };
+    let default = Limits::default();
+    let count = |limit: u64| u32::try_from(limit).unwrap_or(u32::MAX);
+    Limits {
+        memory: memory.min(limit(PosixRlimitType::RlimitAs).unwrap_or(u64::MAX)),
+        descriptors: limit(PosixRlimitType::RlimitNofile).map_or(default.descriptors, count),
+        file_size: limit(PosixRlimitType::RlimitFsize).unwrap_or(default.file_size),
+    }
+}

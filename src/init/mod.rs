@@ -1,0 +1,202 @@
+//! The process inside the container: this program again, executed from a copy nobody can write.
+//!
+//! It builds the container around itself ([`build`]) or joins one ([`join`]), gives up every right
+//! it does not need, reports to its creator, waits, and becomes the virtual kernel ([`guest`]).
+
+pub mod build;
+pub mod channel;
+pub mod guest;
+pub mod join;
+pub mod request;
+pub mod wait;
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::fd::{AsFd, OwnedFd};
+
+use oci_spec::runtime::Process;
+use rustix::process::Signal;
+use thiserror::Error;
+
+use crate::failure::{Doing, Failure};
+use crate::sandbox::hooks::HookError;
+use crate::sandbox::{credentials, terminal};
+use crate::seccomp::{self, SeccompError};
+use crate::sys::fds;
+use channel::{Channel, Message};
+use guest::{GuestError, Prepared};
+use request::{Entry, Handed, ProcessRequest, Request};
+
+/// Why the process could not become the container's.
+#[derive(Debug, Error)]
+pub enum InitError {
+    /// The request is not one of ours.
+    #[error("reading the request: {0}; this mode is for megarun itself")]
+    Request(String),
+    /// Its creator died.
+    #[error("the process that made the container died")]
+    Orphaned,
+    /// A hook failed.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    /// config.json's seccomp profile cannot be used.
+    #[error(transparent)]
+    Seccomp(#[from] SeccompError),
+    /// The program to run is not there, or not allowed.
+    #[error(transparent)]
+    Guest(#[from] GuestError),
+    /// The system refused.
+    #[error(transparent)]
+    System(#[from] Failure),
+}
+
+impl InitError {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Guest(error) => error.exit_code(),
+            _ => 1,
+        }
+    }
+}
+
+/// Runs as the process inside. Returns its exit code.
+pub fn main(request: &str) -> u8 {
+    let request = match read_request(request) {
+        Ok(request) => request,
+        Err(error) => {
+            eprintln!("megarun init: {error}");
+            return 1;
+        }
+    };
+    let channel = match request.channel.take("the channel") {
+        Ok(fd) => Channel::new(fd),
+        Err(error) => {
+            eprintln!("megarun init: {error}");
+            return 1;
+        }
+    };
+    match run(&channel, request.entry, request.process) {
+        Ok(Ready { prepared, fifo }) => {
+            // The creator is not this process's business any more.
+            drop(channel);
+            match wait::for_start(fifo) {
+                Ok(()) => prepared.run(),
+                Err(code) => code,
+            }
+        }
+        Err(error) => {
+            let failed = Message::Failed {
+                message: error.to_string(),
+                code: error.code(),
+            };
+            // A creator that is gone needs no message.
+            let _ = channel.send(&failed);
+            error.code()
+        }
+    }
+}
+
+struct Ready {
+    prepared: Prepared,
+    fifo: Option<OwnedFd>,
+}
+
+fn run(channel: &Channel, entry: Entry, process: ProcessRequest) -> Result<Ready, InitError> {
+    die_with_creator(channel)?;
+    // Everything below is done with the names the creator knows; nothing comes from the guest.
+    let console = process
+        .console
+        .clone()
+        .map(|fd| fd.take("the console socket"))
+        .transpose()?;
+    let preserved = preserved(process.preserved)?;
+    let fifo = match entry {
+        Entry::Build(build) => {
+            let fifo = build.fifo.clone().take("the fifo")?;
+            build::build(channel, *build, &process.config, console.as_ref())?;
+            Some(fifo)
+        }
+        Entry::Join(join) => {
+            join::join(join, &process.config, console.as_ref())?;
+            None
+        }
+    };
+    drop(console);
+    let seccomp = process.seccomp.as_ref().map(seccomp::compile).transpose()?;
+    // Before the user changes: a process that has changed it may not read its own page map.
+    let prepared = Prepared::new(process.guest, &process.config, preserved)?;
+    become_user(channel, &process.config)?;
+    if let Some(filter) = &seccomp {
+        seccomp::load(filter)?;
+    }
+    wait::block_signals()?;
+    channel.send(&Message::Ready)?;
+    expect(channel, &Message::Commit)?;
+    rustix::process::set_parent_process_death_signal(None)
+        .doing(|| "no longer dying with the creator")?;
+    channel.send(&Message::Independent)?;
+    Ok(Ready { prepared, fifo })
+}
+
+/// The kernel kills this process when its creator dies. Changing user undoes that.
+fn die_with_creator(channel: &Channel) -> Result<(), InitError> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .doing(|| "asking to die with the creator")?;
+    // It may have died before that.
+    if channel.is_closed() {
+        Err(InitError::Orphaned)
+    } else {
+        Ok(())
+    }
+}
+
+fn become_user(channel: &Channel, process: &Process) -> Result<(), InitError> {
+    credentials::apply(process)?;
+    die_with_creator(channel)
+}
+
+fn preserved(count: u32) -> Result<Vec<OwnedFd>, Failure> {
+    (3..3 + count as i32)
+        .map(|fd| fds::adopt(fd, "a descriptor of --preserve-fds"))
+        .collect()
+}
+
+fn expect(channel: &Channel, expected: &Message) -> Result<(), InitError> {
+    match channel.receive()? {
+        Some(message) if message == *expected => Ok(()),
+        _ => Err(InitError::Orphaned),
+    }
+}
+
+/// Makes the terminal the process's own, where it has one.
+fn adopt_terminal(slave: Option<&OwnedFd>) -> Result<(), Failure> {
+    slave.map_or(Ok(()), terminal::adopt)
+}
+
+fn read_request(number: &str) -> Result<Request, InitError> {
+    let wrong = |reason: &dyn std::fmt::Display| InitError::Request(reason.to_string());
+    let number: i32 = number.parse().map_err(|error| wrong(&error))?;
+    let fd = fds::adopt(number, "the request")?;
+    // Only what this program made itself: a memory file that nobody can change any more.
+    let seals = rustix::fs::fcntl_get_seals(fd.as_fd()).map_err(|error| wrong(&error))?;
+    if !seals.contains(rustix::fs::SealFlags::WRITE) {
+        return Err(wrong(&"it is not sealed"));
+    }
+    let mut file = File::from(fd);
+    let mut bytes = Vec::new();
+    file.rewind()
+        .and_then(|()| file.read_to_end(&mut bytes))
+        .map_err(|error| wrong(&error))?;
+    serde_json::from_slice(&bytes).map_err(|error| wrong(&error))
+}
+
+/// Hands a request to the child as a sealed memory file.
+pub fn write_request(request: &Request) -> Result<OwnedFd, Failure> {
+    let bytes = serde_json::to_vec(request).expect("a request has no maps with keys that fail");
+    crate::bundle::sealed::seal("request", &bytes)
+}
+
+/// For [`request`]'s users: the descriptor of the channel's child end.
+pub fn hand_channel(channel: Channel, handing: &mut request::Handing) -> Handed {
+    handing.give(channel.into_fd())
+}

@@ -1,0 +1,154 @@
+//! What the runtime asks of the process it made. Travels through a memory file across the
+//! child's exec; descriptors travel by number.
+
+use std::ffi::OsString;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
+
+use oci_spec::runtime::{Hook, LinuxSeccomp, Process};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::sandbox::devices::Device;
+use crate::sandbox::mounts::Step;
+use crate::sys::fds;
+
+/// A descriptor that the child inherits, by its number.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Handed(RawFd);
+
+impl Handed {
+    /// Takes it over in the child. Each is taken once.
+    pub fn take(self, what: &str) -> Result<OwnedFd, Failure> {
+        fds::adopt(self.0, what)
+    }
+}
+
+/// The parent's side: keeps what is handed over open until the child has its copy.
+#[derive(Debug, Default)]
+pub struct Handing {
+    given: Vec<OwnedFd>,
+}
+
+impl Handing {
+    /// Hands a descriptor to the child.
+    pub fn give(&mut self, fd: OwnedFd) -> Handed {
+        let number = fd.as_raw_fd();
+        self.given.push(fd);
+        Handed(number)
+    }
+
+    /// Everything handed over so far.
+    pub fn given(&self) -> &[OwnedFd] {
+        &self.given
+    }
+}
+
+/// The whole request.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Request {
+    /// The child's end of the channel to its creator.
+    pub channel: Handed,
+    /// How the child comes to be in the container.
+    pub entry: Entry,
+    /// What it becomes there.
+    pub process: ProcessRequest,
+}
+
+/// The two ways into a container.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Entry {
+    /// Builds the container around itself, then waits for `start`.
+    Build(Box<Build>),
+    /// Joins an existing one.
+    Join(Join),
+}
+
+/// What there is to build, in the namespaces that the clone made.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Build {
+    /// The fifo on which to wait for `start`.
+    pub fifo: Handed,
+    /// Namespaces to join: their `CLONE_NEW*` flag.
+    pub join: Vec<(u32, Handed)>,
+    /// Make a cgroup namespace, now that the process is in its cgroup.
+    pub new_cgroup_namespace: bool,
+    /// Bring up the loopback interface of a new network namespace.
+    pub loopback: bool,
+    /// The root file system, detached.
+    pub rootfs: Handed,
+    /// Its path on the host.
+    pub rootfs_path: PathBuf,
+    /// `linux.rootfsPropagation`: `MS_*` and whether recursive.
+    pub rootfs_propagation: Option<(u64, bool)>,
+    /// `root.readonly`.
+    pub rootfs_read_only: bool,
+    /// Mounts, in order.
+    pub mounts: Vec<Step>,
+    /// Device nodes; none where config.json binds a `/dev` of its own.
+    pub devices: Option<Vec<Device>>,
+    /// `linux.maskedPaths`.
+    pub masked: Vec<PathBuf>,
+    /// `linux.readonlyPaths`.
+    pub read_only: Vec<PathBuf>,
+    /// `hostname`.
+    pub hostname: Option<String>,
+    /// `domainname`.
+    pub domainname: Option<String>,
+    /// `linux.sysctl`, checked.
+    pub sysctl: Vec<(String, String)>,
+    /// `createContainer` hooks.
+    pub hooks: Vec<Hook>,
+    /// The state document for them.
+    pub state: String,
+}
+
+/// The container to join.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Join {
+    /// A pidfd of its process.
+    pub pidfd: Handed,
+    /// Which of its namespaces differ from the runtime's own: `CLONE_NEW*` flags.
+    pub namespaces: u32,
+}
+
+/// What the child becomes.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ProcessRequest {
+    /// config.json's process, or exec's.
+    pub config: Process,
+    /// `linux.seccomp`.
+    pub seccomp: Option<LinuxSeccomp>,
+    /// Where to send the terminal's master side.
+    pub console: Option<Handed>,
+    /// How many descriptors from 3 up the guest gets besides its standard ones.
+    pub preserved: u32,
+    /// The code to run; none for a pod sandbox, which only waits.
+    pub guest: Option<Guest>,
+}
+
+/// The verified code and how to run it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Guest {
+    /// The plan, encoded.
+    pub plan: Handed,
+    /// The compiled code.
+    pub artifact: Handed,
+    /// The audit trail to append to.
+    pub audit: Option<Handed>,
+    /// The container's id, for audit records.
+    pub container: String,
+    /// The most linear memory of one virtual process, in bytes.
+    pub process_memory: u64,
+    /// An agent tool by name, instead of a program by `process.args[0]`.
+    pub tool: Option<String>,
+}
+
+/// Argument that makes this program the process inside a container, followed by the number of the
+/// request's descriptor. Not for people; it does not appear in `--help`.
+pub fn arguments(request: RawFd) -> [OsString; 3] {
+    ["megarun".into(), HIDDEN.into(), request.to_string().into()]
+}
+
+/// See [`arguments`].
+pub const HIDDEN: &str = "init";

@@ -1,0 +1,291 @@
+//! `exec`: another process in a running container, under the manifest that create pinned.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use oci_spec::runtime::{Process, User};
+
+use super::create::{open_audit, write_pid_file};
+use super::spawn::{self, Spawn};
+use super::start::load;
+use super::{LifecycleError, create};
+use crate::bundle::{artifact, config, supported};
+use crate::config::NodeConfig;
+use crate::container::store::PLAN;
+use crate::container::{ContainerDir, ContainerId, ProcessId, Record, Store, StoreError};
+use crate::failure::Doing;
+use crate::init;
+use crate::init::channel::Message;
+use crate::init::request::{Entry, Guest, Handing, Join, ProcessRequest, Request};
+use crate::sandbox::{namespaces, terminal};
+
+/// What is asked for.
+pub struct Exec<'a> {
+    /// `--root`.
+    pub store: &'a Store,
+    /// The node's configuration.
+    pub node: &'a NodeConfig,
+    /// The container.
+    pub id: ContainerId,
+    /// The process.
+    pub what: What,
+    /// `--pid-file`.
+    pub pid_file: Option<PathBuf>,
+    /// Where a terminal goes.
+    pub console: create::Console,
+    /// `--preserve-fds`.
+    pub preserved: u32,
+}
+
+/// The process to make.
+pub enum What {
+    /// All of it from a file, as engines give it.
+    File(PathBuf),
+    /// The container's own process with changes.
+    Changes(Changes),
+}
+
+/// Changes to the container's own process.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// The program and its arguments; for a tool, its arguments.
+    pub args: Vec<String>,
+    /// An agent tool by name.
+    pub tool: Option<String>,
+    /// Working directory.
+    pub cwd: Option<PathBuf>,
+    /// Variables to set.
+    pub env: Vec<String>,
+    /// User and group.
+    pub user: Option<(u32, Option<u32>)>,
+    /// Give it a terminal.
+    pub tty: bool,
+}
+
+/// Makes the process. Returns its name and a pidfd.
+pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
+    let dir = request.store.open(&request.id)?;
+    let (record, status) = load(&dir)?;
+    let record = match record {
+        Some(record) if status.can_exec() => record,
+        _ => {
+            return Err(LifecycleError::State {
+                step: "exec in",
+                id: request.id,
+                status,
+                hint: "",
+            });
+        }
+    };
+    let tool = match &request.what {
+        What::Changes(changes) => changes.tool.clone(),
+        What::File(_) => None,
+    };
+    let process = match request.what {
+        What::File(path) => config::load_process(&path)?,
+        What::Changes(changes) => {
+            changed(record.config.process().clone().unwrap_or_default(), changes)
+        }
+    };
+    supported::process(&process, true)?;
+    let wants_terminal = process.terminal() == Some(true);
+    let console = match (wants_terminal, request.console) {
+        (true, create::Console::Socket(path)) => Some(terminal::connect(&path)?),
+        (true, create::Console::Relayed(socket)) => Some(socket),
+        (true, create::Console::None) => return Err(LifecycleError::NoConsole),
+        (false, create::Console::Socket(_)) => return Err(LifecycleError::NoTerminal),
+        (false, _) => None,
+    };
+
+    let mut handing = Handing::default();
+    let (channel, child_channel) = spawn::channel(&mut handing)?;
+    let guest = guest(&dir, &record, request.node, &request.id, tool, &mut handing)?;
+    let not_running = || LifecycleError::NotRunning {
+        id: request.id.clone(),
+        status: crate::container::Status::Stopped,
+    };
+    let container = record.process.open().map_err(|_| not_running())?;
+    let namespaces = namespaces::foreign(record.process.pid)?;
+    if namespaces & libc::CLONE_NEWPID as u32 != 0 {
+        namespaces::join(libc::CLONE_NEWPID as u32, &container)?;
+    }
+    let seccomp = record
+        .config
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.seccomp().clone());
+    let pidfd = handing.give(container);
+    let inside_request = init::write_request(&Request {
+        channel: child_channel,
+        entry: Entry::Join(Join { pidfd, namespaces }),
+        process: ProcessRequest {
+            config: process,
+            seccomp,
+            console: console.map(|console| handing.give(console)),
+            preserved: request.preserved,
+            guest: Some(guest),
+        },
+    })?;
+    let inside = spawn::spawn(Spawn {
+        namespaces: 0,
+        cgroup_v1: record.cgroup.open_v1_tasks()?,
+        cgroup_v2: record.cgroup.open_v2()?,
+        mappings: None,
+        handing: &handing,
+        preserved: request.preserved,
+        request: inside_request,
+        channel,
+    })?;
+    drop(handing);
+    inside.expect(&Message::Ready)?;
+    let process = inside.process;
+    if let Some(path) = &request.pid_file {
+        write_pid_file(path, process.pid)?;
+    }
+    Ok((process, inside.release()?))
+}
+
+fn guest(
+    dir: &ContainerDir,
+    record: &Record,
+    node: &NodeConfig,
+    id: &ContainerId,
+    tool: Option<String>,
+    handing: &mut Handing,
+) -> Result<Guest, LifecycleError> {
+    let Some(megabinary) = &record.megabinary else {
+        return Err(LifecycleError::Sandbox(id.clone()));
+    };
+    let damaged = |reason: String| StoreError::Damaged {
+        path: PLAN.into(),
+        reason,
+    };
+    let code = megabinary
+        .container_id
+        .parse()
+        .map_err(|error: megabinary::digest::DigestError| damaged(error.to_string()))?;
+    let plan = dir
+        .open_file(PLAN)?
+        .ok_or_else(|| damaged("No such file".to_owned()))?;
+    let compiled = artifact::cached(&code, node)?.ok_or_else(|| LifecycleError::NoArtifact {
+        id: id.clone(),
+        cache: node.cache.clone(),
+    })?;
+    Ok(Guest {
+        plan: handing.give(plan.into()),
+        artifact: handing.give(compiled.into()),
+        audit: open_audit(node)?.map(|file| handing.give(file)),
+        container: id.to_string(),
+        process_memory: node.limits.process_memory,
+        tool,
+    })
+}
+
+/// The container's process with what was asked for instead.
+fn changed(mut process: Process, changes: Changes) -> Process {
+    let args = match &changes.tool {
+        Some(tool) => [tool.clone()].into_iter().chain(changes.args).collect(),
+        None => changes.args,
+    };
+    process.set_args(Some(args));
+    process.set_terminal(Some(changes.tty));
+    if let Some(cwd) = changes.cwd {
+        process.set_cwd(cwd);
+    }
+    let mut env = process.env().clone().unwrap_or_default();
+    for variable in changes.env {
+        let name = variable.split('=').next().unwrap_or_default().to_owned() + "=";
+        env.retain(|known| !known.starts_with(&name));
+        env.push(variable);
+    }
+    process.set_env(Some(env));
+    if let Some((uid, gid)) = changes.user {
+        let mut user = User::default();
+        user.set_uid(uid)
+            .set_gid(gid.unwrap_or(0))
+            .set_umask(process.user().umask());
+        process.set_user(user);
+    }
+    process
+}
+
+/// `UID[:GID]`, in numbers: names would have to come from a file of the image.
+pub fn parse_user(text: &str) -> Result<(u32, Option<u32>), String> {
+    let number = |text: &str| {
+        text.parse()
+            .map_err(|_| format!("`{text}` is not a number; give the user as UID[:GID]"))
+    };
+    match text.split_once(':') {
+        Some((uid, gid)) => Ok((number(uid)?, Some(number(gid)?))),
+        None => Ok((number(text)?, None)),
+    }
+}
+
+/// A socket pair through which a terminal comes to this program: the end to send through, and the
+/// end to receive from.
+pub fn relayed() -> Result<(OwnedFd, OwnedFd), LifecycleError> {
+    let pair = rustix::net::socketpair(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::STREAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )
+    .doing(|| "making a socket for the terminal")?;
+    Ok(pair)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base() -> Process {
+        serde_json::from_value(serde_json::json!({
+            "terminal": true, "user": {"uid": 7, "gid": 8, "umask": 63}, "args": ["a"],
+            "env": ["PATH=/bin", "A=1"], "cwd": "/work"
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_not_changed_is_the_containers() {
+        let process = changed(
+            base(),
+            Changes {
+                args: vec!["b".into()],
+                ..Changes::default()
+            },
+        );
+        assert_eq!(process.args().as_deref(), Some(&["b".to_owned()][..]));
+        assert_eq!(process.terminal(), Some(false));
+        assert_eq!(process.user().uid(), 7);
+        assert_eq!(process.cwd(), std::path::Path::new("/work"));
+    }
+
+    #[test]
+    fn variables_and_user_are_replaced() {
+        let changes = Changes {
+            tool: Some("grep".into()),
+            args: vec!["-c".into()],
+            env: vec!["A=2".into(), "B=".into()],
+            user: Some((1, None)),
+            ..Changes::default()
+        };
+        let process = changed(base(), changes);
+        assert_eq!(process.args().as_deref().unwrap(), ["grep", "-c"]);
+        assert_eq!(
+            process.env().as_deref().unwrap(),
+            ["PATH=/bin", "A=2", "B="]
+        );
+        assert_eq!((process.user().uid(), process.user().gid()), (1, 0));
+        assert_eq!(process.user().umask(), Some(63));
+    }
+
+    #[test]
+    fn users_are_numbers() {
+        assert_eq!(parse_user("5"), Ok((5, None)));
+        assert_eq!(parse_user("5:6"), Ok((5, Some(6))));
+        for text in ["", "root", "5:", ":6", "-1", "5:6:7"] {
+            assert!(parse_user(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! From config.json to a checked plan of what to make. Reads, but changes nothing on the host.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxResources, Spec};
+
+use super::LifecycleError;
+use crate::bundle::config::Bundle;
+use crate::bundle::supported;
+use crate::container::{ContainerDir, ContainerId};
+use crate::failure::Doing;
+use crate::init::request::{Build, Handing};
+use crate::sandbox::cgroup::detect::Hierarchies;
+use crate::sandbox::cgroup::resources;
+use crate::sandbox::cgroup::{self, CgroupPaths};
+use crate::sandbox::mounts::prepare;
+use crate::sandbox::mounts::{Source, options};
+use crate::sandbox::namespaces::{NamespaceError, Namespaces};
+use crate::sandbox::{devices, hooks, sysctl};
+use crate::sys::mount_attr::{self, Attr};
+
+/// What create will make.
+pub struct Plan {
+    /// Namespaces.
+    pub namespaces: Namespaces,
+    /// Cgroups; empty when they are switched off.
+    pub cgroup: CgroupPaths,
+    /// Limits.
+    pub resources: LinuxResources,
+    /// Mappings of the user namespace.
+    pub uids: Vec<LinuxIdMapping>,
+    /// Likewise for groups.
+    pub gids: Vec<LinuxIdMapping>,
+    /// Checked sysctls.
+    pub sysctl: Vec<(String, String)>,
+}
+
+impl Plan {
+    /// Checks everything that can be checked before something is made.
+    pub fn new(spec: &Spec, id: &ContainerId, cgroups: bool) -> Result<Self, LifecycleError> {
+        supported::check(spec)?;
+        let empty = Linux::default();
+        let linux = spec.linux().as_ref().unwrap_or(&empty);
+        let namespaces = Namespaces::parse(linux.namespaces().as_deref().unwrap_or_default())?;
+        let uids = linux.uid_mappings().clone().unwrap_or_default();
+        let gids = linux.gid_mappings().clone().unwrap_or_default();
+        namespaces.check_mappings(&uids, &gids)?;
+        for (field, name, kind) in [
+            ("hostname", spec.hostname(), libc::CLONE_NEWUTS),
+            ("domainname", spec.domainname(), libc::CLONE_NEWUTS),
+        ] {
+            if name.as_ref().is_some_and(|name| !name.is_empty()) && !namespaces.separates(kind) {
+                let reason = match field {
+                    "hostname" => "hostname needs a `uts` namespace of the container's own",
+                    _ => "domainname needs a `uts` namespace of the container's own",
+                };
+                return Err(NamespaceError::Unsupported(reason).into());
+            }
+        }
+        let settings = linux.sysctl().clone().unwrap_or_default();
+        let sysctl = sysctl::check(&settings, &namespaces)?;
+        if let Some(all) = spec.hooks() {
+            for (kind, list) in [
+                ("prestart", deprecated_prestart(spec)),
+                (
+                    "createRuntime",
+                    all.create_runtime().as_deref().unwrap_or_default(),
+                ),
+                (
+                    "createContainer",
+                    all.create_container().as_deref().unwrap_or_default(),
+                ),
+                ("poststart", all.poststart().as_deref().unwrap_or_default()),
+                ("poststop", all.poststop().as_deref().unwrap_or_default()),
+            ] {
+                hooks::check(kind, list)?;
+            }
+        }
+        if let Some(profile) = linux.seccomp() {
+            crate::seccomp::compile(profile)?;
+        }
+        let resources = linux.resources().clone().unwrap_or_default();
+        let cgroup = match cgroups {
+            true => {
+                let relative = cgroup::relative_path(linux.cgroups_path().as_deref(), id)?;
+                Hierarchies::mounted()?.paths(&relative)
+            }
+            false => CgroupPaths::default(),
+        };
+        if cgroups {
+            resources::writes(&resources, cgroup.version())?;
+            cgroup::devices::rules(resources.devices().as_deref().unwrap_or_default())?;
+            cgroup.check_unused()?;
+        }
+        Ok(Self {
+            namespaces,
+            cgroup,
+            resources,
+            uids,
+            gids,
+            sysctl,
+        })
+    }
+
+    /// Opens everything that the child gets from the host. The cgroups must exist by now.
+    pub fn build(
+        &self,
+        bundle: &Bundle,
+        dir: &ContainerDir,
+        state: String,
+        handing: &mut Handing,
+    ) -> Result<Build, LifecycleError> {
+        let spec = &bundle.spec;
+        let empty = Linux::default();
+        let linux = spec.linux().as_ref().unwrap_or(&empty);
+        let user_namespace = self.namespaces.makes(libc::CLONE_NEWUSER);
+        let fifo = handing.give(dir.make_fifo()?);
+        let join = self
+            .namespaces
+            .open_joined()?
+            .into_iter()
+            // The parent joins the pid namespace: it is for children.
+            .filter(|(flag, _)| *flag != libc::CLONE_NEWPID as u32)
+            .map(|(flag, fd)| (flag, handing.give(fd)))
+            .collect();
+        let rootfs_propagation = linux
+            .rootfs_propagation()
+            .as_deref()
+            .and_then(options::propagation);
+        let rootfs = rootfs(bundle, rootfs_propagation)?;
+        let mounts = prepare::steps(
+            spec.mounts().as_deref().unwrap_or_default(),
+            &bundle.path,
+            &self.cgroup,
+            handing,
+        )?;
+        let own_dev = mounts.iter().any(|step| {
+            step.destination.as_os_str() == "/dev" && matches!(step.source, Source::Tree { .. })
+        });
+        let devices = match own_dev {
+            true => None,
+            false => {
+                let config = linux.devices().as_deref().unwrap_or_default();
+                Some(devices::plan(config, user_namespace, handing)?)
+            }
+        };
+        let paths = |list: &Option<Vec<String>>| list.iter().flatten().map(PathBuf::from).collect();
+        let name = |name: &Option<String>| name.clone().filter(|name| !name.is_empty());
+        Ok(Build {
+            fifo,
+            join,
+            new_cgroup_namespace: self.namespaces.makes(libc::CLONE_NEWCGROUP),
+            loopback: self.namespaces.makes(libc::CLONE_NEWNET),
+            rootfs: handing.give(rootfs),
+            rootfs_path: bundle.rootfs.clone(),
+            rootfs_propagation,
+            rootfs_read_only: spec.root().as_ref().and_then(|root| root.readonly()) == Some(true),
+            mounts,
+            devices,
+            masked: paths(linux.masked_paths()),
+            read_only: paths(linux.readonly_paths()),
+            hostname: name(spec.hostname()),
+            domainname: name(spec.domainname()),
+            sysctl: self.sysctl.clone(),
+            hooks: spec
+                .hooks()
+                .as_ref()
+                .and_then(|hooks| hooks.create_container().clone())
+                .unwrap_or_default(),
+            state,
+        })
+    }
+}
+
+/// A detached tree of the root file system. Mounts that come up on the host later show in it only
+/// with a propagation of `slave` or `shared`.
+fn rootfs(bundle: &Bundle, propagation: Option<(u64, bool)>) -> Result<OwnedFd, LifecycleError> {
+    let tree = prepare::clone_tree(&bundle.rootfs, true)?;
+    let propagation = match propagation {
+        Some((libc::MS_SHARED, _)) => libc::MS_SHARED,
+        Some((libc::MS_SLAVE, _)) => libc::MS_SLAVE,
+        _ => libc::MS_PRIVATE,
+    };
+    let attr = Attr {
+        propagation,
+        recursive: true,
+        ..Attr::default()
+    };
+    mount_attr::set(tree.as_fd(), &attr)
+        .doing(|| format!("setting the propagation of `{}`", bundle.rootfs.display()))?;
+    Ok(tree)
+}
+
+/// `prestart` hooks: deprecated by the specification, and what docker uses.
+#[allow(deprecated)]
+pub fn deprecated_prestart(spec: &Spec) -> &[oci_spec::runtime::Hook] {
+    spec.hooks()
+        .as_ref()
+        .and_then(|hooks| hooks.prestart().as_deref())
+        .unwrap_or_default()
+}

@@ -1,0 +1,223 @@
+//! Making the process inside: one clone with all its namespaces, which executes this program again
+//! from a copy that nobody can write.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+
+use oci_spec::runtime::LinuxIdMapping;
+use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::thread::{Gid, Uid};
+
+use super::LifecycleError;
+use crate::container::ProcessId;
+use crate::failure::{Doing, Failure};
+use crate::init;
+use crate::init::channel::{Channel, Message};
+use crate::init::request::{self, Handing};
+use crate::sandbox::namespaces;
+use crate::sys::clone::{self, Cloned};
+use crate::sys::{exec, fds, signals};
+
+/// What the clone needs.
+pub struct Spawn<'a> {
+    /// `CLONE_NEW*` of the namespaces to make at once.
+    pub namespaces: u32,
+    /// The `tasks` files of its v1 cgroups, which the child writes itself into.
+    pub cgroup_v1: Vec<OwnedFd>,
+    /// Its v2 cgroup.
+    pub cgroup_v2: Option<OwnedFd>,
+    /// Mappings of a new user namespace.
+    pub mappings: Option<(&'a [LinuxIdMapping], &'a [LinuxIdMapping])>,
+    /// What the child inherits.
+    pub handing: &'a Handing,
+    /// How many descriptors from 3 up it inherits besides.
+    pub preserved: u32,
+    /// The request, sealed.
+    pub request: OwnedFd,
+    /// The parent's end of the channel; the child's end is handed over.
+    pub channel: Channel,
+}
+
+/// The process inside, as its creator sees it. Killed when dropped, unless released.
+pub struct Inside {
+    /// Its name on the host.
+    pub process: ProcessId,
+    pidfd: OwnedFd,
+    channel: Channel,
+    released: bool,
+}
+
+/// Makes the process.
+pub fn spawn(spawn: Spawn<'_>) -> Result<Inside, LifecycleError> {
+    let program = exec::read_only_self()?;
+    let doing = || "making the container's process";
+    let cloned = clone::clone(
+        spawn.namespaces.into(),
+        spawn.cgroup_v2.as_ref().map(AsFd::as_fd),
+    )
+    .doing(doing)?;
+    let (pid, pidfd) = match cloned {
+        Cloned::Child => become_inside(&spawn, &program),
+        Cloned::Parent { pid, pidfd } => (pid, pidfd),
+    };
+    let process = ProcessId::of(pid).doing(doing)?;
+    let inside = Inside {
+        process,
+        pidfd,
+        channel: spawn.channel,
+        released: false,
+    };
+    if let Some((uids, gids)) = spawn.mappings {
+        namespaces::write_mappings(pid, uids, gids)?;
+        inside.send(&Message::Mapped)?;
+    }
+    Ok(inside)
+}
+
+/// In the child: from a copy of the creator to the process inside.
+fn become_inside(spawn: &Spawn<'_>, program: &OwnedFd) -> ! {
+    let Err(error) = try_become_inside(spawn, program);
+    // The parent's end was copied too, so the message goes through the child's, which is among
+    // the descriptors handed over: the first.
+    if let Some(fd) = spawn.handing.given().first()
+        && let Ok(fd) = fd.try_clone()
+    {
+        let message = Message::Failed {
+            message: error.to_string(),
+            code: 1,
+        };
+        let _ = Channel::new(fd).send(&message);
+    }
+    clone::exit_now(1)
+}
+
+fn try_become_inside(
+    spawn: &Spawn<'_>,
+    program: &OwnedFd,
+) -> Result<std::convert::Infallible, Failure> {
+    die_with_parent()?;
+    signals::unblock_all().doing(|| "unblocking signals")?;
+    rustix::process::setsid().doing(|| "making a session")?;
+    for tasks in &spawn.cgroup_v1 {
+        rustix::io::write(tasks, b"0").doing(|| "joining a cgroup")?;
+    }
+    if spawn.mappings.is_some() {
+        let child_end = spawn.handing.given()[0]
+            .try_clone()
+            .doing(|| "copying the channel")?;
+        match Channel::new(child_end).receive()? {
+            Some(Message::Mapped) => {}
+            _ => clone::exit_now(1),
+        }
+        let (uid, gid) = (Uid::ROOT, Gid::ROOT);
+        let doing = || "becoming root of the user namespace";
+        rustix::thread::set_thread_res_gid(gid, gid, gid).doing(doing)?;
+        rustix::thread::set_thread_res_uid(uid, uid, uid).doing(doing)?;
+        rustix::thread::set_thread_groups(&[]).doing(doing)?;
+        die_with_parent()?;
+    }
+    let doing = || "choosing the descriptors that the container's process gets";
+    fds::close_all_on_exec(3 + spawn.preserved).doing(doing)?;
+    for fd in spawn.handing.given() {
+        fds::keep_on_exec(fd).doing(doing)?;
+    }
+    fds::keep_on_exec(&spawn.request).doing(doing)?;
+    for number in 3..3 + spawn.preserved as i32 {
+        // Taken over only to change its flag: it must stay open.
+        let fd = fds::adopt(number, "a descriptor of --preserve-fds")?;
+        fds::keep_on_exec(&fd).doing(doing)?;
+        std::mem::forget(fd);
+    }
+    let args = request::arguments(std::os::fd::AsRawFd::as_raw_fd(&spawn.request))
+        .map(|arg| CString::new(arg.into_vec()).expect("no argument of ours holds a zero byte"));
+    let error = exec::execute(program, &args, &[]);
+    Err(Failure::new(
+        "executing the runtime inside the container",
+        error,
+    ))
+}
+
+fn die_with_parent() -> Result<(), Failure> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .doing(|| "asking to die with the creator")
+}
+
+impl Inside {
+    /// Sends it a message.
+    pub fn send(&self, message: &Message) -> Result<(), LifecycleError> {
+        match self.channel.send(message) {
+            // It has said why, or it died.
+            Err(error) if error.is(rustix::io::Errno::PIPE) => Err(self.failure()?),
+            sent => Ok(sent?),
+        }
+    }
+
+    /// Waits for the message that comes next in order; a failure it reports is the error.
+    pub fn expect(&self, expected: &Message) -> Result<(), LifecycleError> {
+        match self.channel.receive()? {
+            Some(message) if message == *expected => Ok(()),
+            Some(Message::Failed { message, code }) => {
+                Err(LifecycleError::Inside { message, code })
+            }
+            Some(other) => Err(LifecycleError::Died(format!(
+                "it said {other:?} out of order"
+            ))),
+            None => Err(self.died()),
+        }
+    }
+
+    fn failure(&self) -> Result<LifecycleError, LifecycleError> {
+        Ok(match self.channel.receive()? {
+            Some(Message::Failed { message, code }) => LifecycleError::Inside { message, code },
+            _ => self.died(),
+        })
+    }
+
+    fn died(&self) -> LifecycleError {
+        let how = Pid::from_raw(self.process.pid)
+            .and_then(|pid| {
+                rustix::process::waitpid(Some(pid), WaitOptions::empty())
+                    .ok()
+                    .flatten()
+            })
+            .map_or("unknown status".to_owned(), |(_, status)| {
+                match (status.exit_status(), status.terminating_signal()) {
+                    (Some(code), _) => format!("exit code {code}"),
+                    (_, Some(signal)) => format!("signal {signal}"),
+                    _ => "unknown status".to_owned(),
+                }
+            });
+        LifecycleError::Died(how)
+    }
+
+    /// Lets it live on its own. Returns its pidfd.
+    pub fn release(mut self) -> Result<OwnedFd, LifecycleError> {
+        self.send(&Message::Commit)?;
+        self.expect(&Message::Independent)?;
+        self.released = true;
+        Ok(self
+            .pidfd
+            .try_clone()
+            .doing(|| "keeping the container's process in view")?)
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if self.released {
+            return;
+        }
+        // Both fail only when it has gone already.
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+        if let Some(pid) = Pid::from_raw(self.process.pid) {
+            let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
+        }
+    }
+}
+
+/// The channel's two ends, the child's handed over first.
+pub fn channel(handing: &mut Handing) -> Result<(Channel, request::Handed), LifecycleError> {
+    let (ours, theirs) = Channel::pair()?;
+    Ok((ours, init::hand_channel(theirs, handing)))
+}

@@ -1,0 +1,201 @@
+//! Linux capabilities of the container's process.
+
+use oci_spec::runtime::{Capability, LinuxCapabilities};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+use crate::failure::{Doing, Failure};
+
+/// The five sets that config.json names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sets {
+    bounding: u64,
+    effective: u64,
+    permitted: u64,
+    inheritable: u64,
+    ambient: u64,
+}
+
+impl Sets {
+    /// Reads `process.capabilities`; without it the process has none.
+    pub fn parse(config: Option<&LinuxCapabilities>) -> Self {
+        let Some(config) = config else {
+            return Self::default();
+        };
+        let bits = |set: &Option<std::collections::HashSet<Capability>>| {
+            set.iter()
+                .flatten()
+                .fold(0, |bits, capability| bits | 1 << number(*capability))
+        };
+        Self {
+            bounding: bits(config.bounding()),
+            effective: bits(config.effective()),
+            permitted: bits(config.permitted()),
+            inheritable: bits(config.inheritable()),
+            ambient: bits(config.ambient()),
+        }
+    }
+
+    /// The sets without what the runtime cannot give: `available` is its own permitted set. The
+    /// specification wants the container to start without them.
+    fn limited_to(self, available: u64) -> Self {
+        let permitted = self.permitted & available;
+        let inheritable = self.inheritable & available;
+        Self {
+            bounding: self.bounding,
+            effective: self.effective & permitted,
+            permitted,
+            inheritable,
+            // The kernel's rule: ambient only what is permitted and inheritable.
+            ambient: self.ambient & permitted & inheritable,
+        }
+    }
+
+    /// Drops everything outside the bounding set. Must come before the user changes.
+    pub fn drop_bounding(&self) -> Result<(), Failure> {
+        for number in 0..64 {
+            let capability = CapabilitySet::from_bits_retain(1 << number);
+            // The first number that the kernel does not know ends the list.
+            let Ok(present) = rustix::thread::capability_is_in_bounding_set(capability) else {
+                break;
+            };
+            if present && self.bounding & 1 << number == 0 {
+                rustix::thread::remove_capability_from_bounding_set(capability)
+                    .doing(|| format!("dropping capability {number} from the bounding set"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the others, after the user has changed with capabilities kept.
+    pub fn apply(&self) -> Result<(), Failure> {
+        let own = rustix::thread::capabilities(None).doing(|| "reading capabilities")?;
+        let sets = self.limited_to(own.permitted.bits());
+        let set = CapabilitySet::from_bits_retain;
+        rustix::thread::clear_ambient_capability_set().doing(|| "clearing ambient capabilities")?;
+        let target = CapabilitySets {
+            effective: set(sets.effective),
+            permitted: set(sets.permitted),
+            inheritable: set(sets.inheritable),
+        };
+        rustix::thread::set_capabilities(None, target).doing(|| "setting capabilities")?;
+        for number in (0..64).filter(|number| sets.ambient & 1 << number != 0) {
+            rustix::thread::configure_capability_in_ambient_set(set(1 << number), true)
+                .doing(|| format!("raising ambient capability {number}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// All capabilities in the order of the kernel's numbers (`linux/capability.h`).
+const ORDER: [Capability; 41] = {
+    use Capability::*;
+    [
+        Chown,
+        DacOverride,
+        DacReadSearch,
+        Fowner,
+        Fsetid,
+        Kill,
+        Setgid,
+        Setuid,
+        Setpcap,
+        LinuxImmutable,
+        NetBindService,
+        NetBroadcast,
+        NetAdmin,
+        NetRaw,
+        IpcLock,
+        IpcOwner,
+        SysModule,
+        SysRawio,
+        SysChroot,
+        SysPtrace,
+        SysPacct,
+        SysAdmin,
+        SysBoot,
+        SysNice,
+        SysResource,
+        SysTime,
+        SysTtyConfig,
+        Mknod,
+        Lease,
+        AuditWrite,
+        AuditControl,
+        Setfcap,
+        MacOverride,
+        MacAdmin,
+        Syslog,
+        WakeAlarm,
+        BlockSuspend,
+        AuditRead,
+        Perfmon,
+        Bpf,
+        CheckpointRestore,
+    ]
+};
+
+/// The names of all capabilities, for `features`.
+pub fn names() -> Vec<String> {
+    ORDER
+        .iter()
+        .map(|capability| format!("CAP_{}", capability.to_string().trim_start_matches("CAP_")))
+        .collect()
+}
+
+/// The kernel's number of a capability.
+fn number(capability: Capability) -> u32 {
+    let at = ORDER.iter().position(|known| *known == capability);
+    at.expect("the table has every variant of the enumeration") as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_the_kernels() {
+        for (capability, number) in [
+            (Capability::Chown, 0),
+            (Capability::NetBindService, 10),
+            (Capability::SysAdmin, 21),
+            (Capability::Mknod, 27),
+            (Capability::Syslog, 34),
+            (Capability::CheckpointRestore, 40),
+        ] {
+            assert_eq!(super::number(capability), number);
+        }
+    }
+
+    #[test]
+    fn without_the_field_there_are_none() {
+        assert_eq!(Sets::parse(None), Sets::default());
+    }
+
+    #[test]
+    fn what_the_runtime_lacks_is_left_out_everywhere() {
+        let all = Sets {
+            bounding: 7,
+            effective: 7,
+            permitted: 7,
+            inheritable: 7,
+            ambient: 7,
+        };
+        let limited = all.limited_to(0b101);
+        assert_eq!(
+            limited,
+            Sets {
+                bounding: 7,
+                effective: 5,
+                permitted: 5,
+                inheritable: 5,
+                ambient: 5
+            }
+        );
+        let uneven = Sets {
+            ambient: 7,
+            permitted: 7,
+            ..Sets::default()
+        };
+        assert_eq!(uneven.limited_to(7).ambient, 0);
+    }
+}

@@ -1,0 +1,408 @@
+//! Making, filling, signalling, freezing and removing a container's cgroups.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use oci_spec::runtime::LinuxResources;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::Signal;
+
+use super::resources::{self, Version, Write};
+use super::{CgroupError, CgroupPaths, devices};
+use crate::container::Intent;
+use crate::container::ProcessId;
+use crate::container::intent::IntendedCgroup;
+use crate::failure::{Doing, Failure};
+
+/// How long killed processes may take to go, and a freezer to freeze.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl CgroupPaths {
+    /// All directories, v1 first.
+    pub fn all(&self) -> impl Iterator<Item = &Path> {
+        self.v1
+            .iter()
+            .map(|at| at.path.as_path())
+            .chain(self.v2.as_deref())
+    }
+
+    /// Which interface limits are written to: v1's where any controller is there.
+    pub fn version(&self) -> Version {
+        if self.v1.iter().any(|at| !at.controllers.is_empty()) {
+            Version::V1
+        } else {
+            Version::V2
+        }
+    }
+
+    /// Checks, before anything is made, that no cgroup of the container has strangers in it.
+    pub fn check_unused(&self) -> Result<(), CgroupError> {
+        match self.all().find(|path| has_processes(path)) {
+            Some(path) => Err(CgroupError::InUse(path.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// The intent to make these directories, none of which exists for certain yet.
+    pub fn intent(&self) -> Intent {
+        let cgroups = self.all().map(|path| IntendedCgroup {
+            path: path.to_owned(),
+            inode: None,
+        });
+        Intent {
+            cgroups: cgroups.collect(),
+        }
+    }
+
+    /// Makes the directories; the intent with their inodes is for the caller to record before any
+    /// process enters them.
+    pub fn make(&self) -> Result<Intent, CgroupError> {
+        let mut made = Intent::default();
+        for at in &self.v1 {
+            let cpuset = at
+                .controllers
+                .iter()
+                .any(|controller| controller == "cpuset");
+            make_path(&at.mount_point, &at.path, |dir| {
+                if cpuset { inherit_cpuset(dir) } else { Ok(()) }
+            })?;
+        }
+        if let Some(path) = &self.v2 {
+            fs::create_dir_all(path).doing(|| format!("making cgroup `{}`", path.display()))?;
+        }
+        for path in self.all() {
+            let meta = fs::metadata(path).doing(|| format!("reading `{}`", path.display()))?;
+            made.cgroups.push(IntendedCgroup {
+                path: path.to_owned(),
+                inode: Some(meta.ino()),
+            });
+        }
+        Ok(made)
+    }
+
+    /// Applies the limits and, with `with_devices`, the device rules of config.json.
+    pub fn apply(&self, limits: &LinuxResources, with_devices: bool) -> Result<(), CgroupError> {
+        let version = self.version();
+        let writes = resources::writes(limits, version)?;
+        let rules = match with_devices {
+            true => devices::rules(limits.devices().as_deref().unwrap_or_default())?,
+            false => Vec::new(),
+        };
+        match version {
+            Version::V1 => self.apply_v1(&writes)?,
+            Version::V2 => self.apply_v2(&writes)?,
+        }
+        if rules.is_empty() {
+            return Ok(());
+        }
+        let Some(dir) = self.v1_dir("devices") else {
+            return Err(CgroupError::Unsupported {
+                field: "devices".to_owned(),
+                reason: "this host has no cgroup v1 devices controller, and filtering devices on \
+                         cgroup v2 is not supported yet; remove the rules from config.json"
+                    .to_owned(),
+            });
+        };
+        for rule in rules {
+            let (file, line) = rule.v1();
+            write_file(&dir.join(file), &line)?;
+        }
+        Ok(())
+    }
+
+    fn apply_v1(&self, writes: &[Write]) -> Result<(), CgroupError> {
+        for write in writes {
+            let dir = self
+                .v1_dir(write.controller)
+                .ok_or_else(|| missing(write))?;
+            put(dir, write)?;
+        }
+        Ok(())
+    }
+
+    fn apply_v2(&self, writes: &[Write]) -> Result<(), CgroupError> {
+        let Some(leaf) = &self.v2 else {
+            return writes.first().map_or(Ok(()), |write| Err(missing(write)));
+        };
+        for write in writes {
+            let controller = match write.controller {
+                "" => write.file.split('.').next().unwrap_or_default(),
+                controller => controller,
+            };
+            enable(leaf, controller).map_err(|()| missing(write))?;
+            put(leaf, write)?;
+        }
+        Ok(())
+    }
+
+    fn v1_dir(&self, controller: &str) -> Option<&Path> {
+        let has = |known: &Vec<String>| known.iter().any(|known| known == controller);
+        self.v1
+            .iter()
+            .find(|at| has(&at.controllers))
+            .map(|at| at.path.as_path())
+    }
+
+    /// The `tasks` file of each v1 directory, open for writing: a single-threaded process that
+    /// writes 0 to one enters it without the global lock that naming another process takes.
+    pub fn open_v1_tasks(&self) -> Result<Vec<OwnedFd>, CgroupError> {
+        let open = |path: PathBuf| {
+            rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+                .doing(|| format!("opening `{}`", path.display()))
+        };
+        Ok(self
+            .v1
+            .iter()
+            .map(|at| open(at.path.join("tasks")))
+            .collect::<Result<_, _>>()?)
+    }
+
+    /// The v2 directory, for cloning a process into it.
+    pub fn open_v2(&self) -> Result<Option<OwnedFd>, CgroupError> {
+        let open = |path: &PathBuf| {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            rustix::fs::open(path, flags, Mode::empty())
+                .doing(|| format!("opening `{}`", path.display()))
+        };
+        Ok(self.v2.as_ref().map(open).transpose()?)
+    }
+
+    /// The pids in the container, from whichever hierarchy knows them; none without cgroups.
+    pub fn pids(&self) -> Option<Vec<i32>> {
+        self.all().find_map(|path| pids_in(path).ok())
+    }
+
+    /// Sends a signal to every process of the container.
+    pub fn signal_all(&self, signal: Signal) -> Result<(), CgroupError> {
+        for pid in self.pids().unwrap_or_default() {
+            signal_one(pid, signal)?;
+        }
+        Ok(())
+    }
+
+    /// Stops or continues all processes of the container.
+    pub fn freeze(&self, freeze: bool) -> Result<(), CgroupError> {
+        let (path, value, field) = match (self.v1_dir("freezer"), &self.v2) {
+            (Some(dir), _) => (
+                dir.join("freezer.state"),
+                if freeze { "FROZEN" } else { "THAWED" },
+                None,
+            ),
+            (None, Some(dir)) => {
+                let value = if freeze { "1" } else { "0" };
+                (
+                    dir.join("cgroup.freeze"),
+                    value,
+                    Some(dir.join("cgroup.events")),
+                )
+            }
+            (None, None) => return Err(CgroupError::NoFreezer),
+        };
+        let done = || match &field {
+            None => fs::read_to_string(&path).is_ok_and(|state| state.trim() == value),
+            Some(events) => fs::read_to_string(events)
+                .is_ok_and(|events| events.contains(&format!("frozen {value}"))),
+        };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // v1 stays in FREEZING when a process forks meanwhile; writing again goes on with it.
+            write_file(&path, value)?;
+            if done() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let wanted = if freeze { "frozen" } else { "thawed" };
+                return Err(CgroupError::Freeze { path, wanted });
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether the container is paused.
+    pub fn is_frozen(&self) -> bool {
+        let is = |path: PathBuf, value: &str| {
+            fs::read_to_string(path).is_ok_and(|state| state.trim() == value)
+        };
+        self.v1_dir("freezer")
+            .is_some_and(|dir| is(dir.join("freezer.state"), "FROZEN"))
+            || self
+                .v2
+                .as_ref()
+                .is_some_and(|dir| is(dir.join("cgroup.freeze"), "1"))
+    }
+}
+
+impl Intent {
+    /// Removes the cgroups that the intent lists, killing who is left in those that are certainly
+    /// the container's own.
+    pub fn remove_cgroups(&self) -> Result<(), CgroupError> {
+        let deadline = Instant::now() + PATIENCE;
+        for cgroup in &self.cgroups {
+            let inode = fs::metadata(&cgroup.path).map(|meta| meta.ino()).ok();
+            let ours = inode.is_some() && inode == cgroup.inode;
+            remove(&cgroup.path, ours, deadline)?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes a cgroup with those below it. Tries before killing: mostly nobody is left.
+fn remove(path: &Path, kill: bool, deadline: Instant) -> Result<(), CgroupError> {
+    loop {
+        match fs::remove_dir(path) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.raw_os_error() != Some(libc::EBUSY) => {
+                return Err(
+                    Failure::new(format!("removing cgroup `{}`", path.display()), error).into(),
+                );
+            }
+            // Somebody else's: not ours to empty.
+            Err(_) if !kill => return Ok(()),
+            Err(_) => {}
+        }
+        if Instant::now() > deadline {
+            return Err(CgroupError::StillBusy(path.to_owned()));
+        }
+        thaw(path);
+        for pid in pids_in(path).unwrap_or_default() {
+            signal_one(pid, Signal::KILL)?;
+        }
+        for child in fs::read_dir(path).into_iter().flatten().flatten() {
+            if child.file_type().is_ok_and(|kind| kind.is_dir()) {
+                remove(&child.path(), true, deadline)?;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A frozen v1 process does not die of SIGKILL until it is thawed.
+fn thaw(path: &Path) {
+    let state = path.join("freezer.state");
+    if state.exists() {
+        // Best effort: where it fails, the removal's own deadline reports it.
+        let _ = fs::write(state, "THAWED");
+    }
+}
+
+fn signal_one(pid: i32, signal: Signal) -> Result<(), CgroupError> {
+    match ProcessId::of(pid).map(|process| process.signal(signal)) {
+        Ok(Ok(()) | Err(Errno::SRCH)) | Err(_) => Ok(()),
+        Ok(Err(error)) => Err(Failure::new(format!("signalling process {pid}"), error).into()),
+    }
+}
+
+fn has_processes(path: &Path) -> bool {
+    pids_in(path).is_ok_and(|pids| !pids.is_empty())
+}
+
+fn pids_in(path: &Path) -> io::Result<Vec<i32>> {
+    let text = fs::read_to_string(path.join("cgroup.procs"))?;
+    Ok(text
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .filter(|pid| *pid > 0)
+        .collect())
+}
+
+fn make_path(
+    root: &Path,
+    path: &Path,
+    each: impl Fn(&Path) -> Result<(), CgroupError>,
+) -> Result<(), CgroupError> {
+    let below = path.strip_prefix(root).unwrap_or(path);
+    let mut dir = root.to_owned();
+    for component in below {
+        dir.push(component);
+        match fs::create_dir(&dir) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(
+                    Failure::new(format!("making cgroup `{}`", dir.display()), error).into(),
+                );
+            }
+        }
+        each(&dir)?;
+    }
+    Ok(())
+}
+
+/// A v1 cpuset takes no process before it has processors and memory nodes.
+fn inherit_cpuset(dir: &Path) -> Result<(), CgroupError> {
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        let own = fs::read_to_string(dir.join(file)).unwrap_or_default();
+        let parent = dir.parent().map(|parent| parent.join(file));
+        if own.trim().is_empty()
+            && let Some(parent) = parent
+        {
+            let value =
+                fs::read_to_string(&parent).doing(|| format!("reading `{}`", parent.display()))?;
+            write_file(&dir.join(file), value.trim())?;
+        }
+    }
+    Ok(())
+}
+
+/// Enables a v2 controller in every ancestor of `leaf`.
+fn enable(leaf: &Path, controller: &str) -> Result<(), ()> {
+    let has = |dir: &Path| {
+        fs::read_to_string(dir.join("cgroup.controllers"))
+            .is_ok_and(|list| list.split_ascii_whitespace().any(|name| name == controller))
+    };
+    let mut ancestors: Vec<&Path> = leaf.ancestors().skip(1).collect();
+    ancestors.reverse();
+    for dir in ancestors {
+        if dir.join("cgroup.subtree_control").exists() && has(dir) {
+            // Whether it worked shows in the leaf.
+            let _ = fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}"));
+        }
+    }
+    if has(leaf) { Ok(()) } else { Err(()) }
+}
+
+fn missing(write: &Write) -> CgroupError {
+    let reason = match write.controller {
+        "" => "its controller is not available here; remove the field".to_owned(),
+        controller => {
+            format!(
+                "this host has no `{controller}` cgroup controller; remove the field or enable it"
+            )
+        }
+    };
+    CgroupError::Unsupported {
+        field: write.field.to_owned(),
+        reason,
+    }
+}
+
+fn put(dir: &Path, write: &Write) -> Result<(), CgroupError> {
+    let path = dir.join(&write.file);
+    if !path.exists() {
+        let reason = format!("this kernel has no `{}`; remove the field", write.file);
+        return Err(CgroupError::Unsupported {
+            field: write.field.to_owned(),
+            reason,
+        });
+    }
+    fs::write(&path, &write.value)
+        .doing(|| {
+            let field = write.field;
+            format!(
+                "linux.resources.{field}: writing `{}` to `{}`",
+                write.value,
+                path.display()
+            )
+        })
+        .map_err(CgroupError::from)
+}
+
+fn write_file(path: &Path, value: &str) -> Result<(), CgroupError> {
+    Ok(fs::write(path, value).doing(|| format!("writing `{value}` to `{}`", path.display()))?)
+}

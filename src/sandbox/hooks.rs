@@ -1,0 +1,236 @@
+//! Hooks: programs of the host that the engine runs at points of the lifecycle.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use oci_spec::runtime::Hook;
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::MemfdFlags;
+use rustix::process::{Pid, PidfdFlags};
+use rustix::time::Timespec;
+use thiserror::Error;
+
+use crate::failure::{Doing, Failure};
+
+/// How much of a hook's standard error an error message shows.
+const SHOWN: u64 = 4096;
+
+/// Why a hook did not do its work.
+#[derive(Debug, Error)]
+pub enum HookError {
+    /// It ended with a failure.
+    #[error("{kind} hook `{path}` failed with {status}{said}")]
+    Failed {
+        /// Which kind of hook.
+        kind: &'static str,
+        /// The program.
+        path: PathBuf,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said on standard error.
+        said: String,
+    },
+    /// It took longer than its timeout.
+    #[error("{kind} hook `{path}` was killed: it took longer than its timeout of {seconds} s")]
+    TimedOut {
+        /// Which kind of hook.
+        kind: &'static str,
+        /// The program.
+        path: PathBuf,
+        /// Its timeout.
+        seconds: i64,
+    },
+    /// Its path or timeout is not allowed.
+    #[error("config.json, hooks.{kind} `{path}`: {reason}")]
+    Config {
+        /// Which kind of hook.
+        kind: &'static str,
+        /// The program.
+        path: PathBuf,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The system refused.
+    #[error(transparent)]
+    System(#[from] Failure),
+}
+
+/// Checks hooks before anything is made.
+pub fn check(kind: &'static str, hooks: &[Hook]) -> Result<(), HookError> {
+    for hook in hooks {
+        let wrong = |reason| HookError::Config {
+            kind,
+            path: hook.path().clone(),
+            reason,
+        };
+        if !hook.path().is_absolute() {
+            return Err(wrong("the path must be absolute"));
+        }
+        if hook.timeout().is_some_and(|seconds| seconds <= 0) {
+            return Err(wrong("the timeout must be greater than zero"));
+        }
+    }
+    Ok(())
+}
+
+/// Runs hooks in order, each with the state document on its standard input.
+pub fn run(kind: &'static str, hooks: &[Hook], state: &str, cwd: &Path) -> Result<(), HookError> {
+    hooks
+        .iter()
+        .try_for_each(|hook| run_one(kind, hook, state, cwd))
+}
+
+fn run_one(kind: &'static str, hook: &Hook, state: &str, cwd: &Path) -> Result<(), HookError> {
+    let path = hook.path();
+    let doing = || format!("running {kind} hook `{}`", path.display());
+    // A file, not a pipe: a hook that leaves a process behind must not hold the lifecycle up.
+    let mut stderr = memory("hook-stderr").doing(doing)?;
+    let mut stdin = memory("hook-state").doing(doing)?;
+    stdin
+        .write_all(state.as_bytes())
+        .and_then(|()| stdin.rewind())
+        .doing(doing)?;
+    let mut command = Command::new(path);
+    let args = hook.args().as_deref().unwrap_or_default();
+    if let Some((name, rest)) = args.split_first() {
+        command.arg0(name).args(rest);
+    }
+    // Exactly the environment that config.json gives: none where it gives none.
+    command.env_clear();
+    for variable in hook.env().iter().flatten() {
+        let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
+        command.env(name, value);
+    }
+    let child = command
+        .current_dir(cwd)
+        .stdin(stdin)
+        .stdout(Stdio::null())
+        .stderr(stderr.try_clone().doing(doing)?)
+        .spawn()
+        .doing(doing)?;
+    let Some(status) = wait(child, hook.timeout()).doing(doing)? else {
+        let seconds = hook.timeout().unwrap_or_default();
+        return Err(HookError::TimedOut {
+            kind,
+            path: path.clone(),
+            seconds,
+        });
+    };
+    if status.success() {
+        return Ok(());
+    }
+    let mut said = Vec::new();
+    let length = stderr.seek(SeekFrom::End(0)).unwrap_or(0);
+    let _ = stderr.seek(SeekFrom::Start(length.saturating_sub(SHOWN)));
+    let _ = stderr.take(SHOWN).read_to_end(&mut said);
+    let said = String::from_utf8_lossy(&said).trim().to_owned();
+    let said = if said.is_empty() {
+        said
+    } else {
+        format!(": {said}")
+    };
+    Err(HookError::Failed {
+        kind,
+        path: path.clone(),
+        status,
+        said,
+    })
+}
+
+fn memory(name: &str) -> Result<File, rustix::io::Errno> {
+    rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC).map(File::from)
+}
+
+/// Waits for the hook; none when it had to be killed.
+fn wait(mut child: Child, timeout: Option<i64>) -> std::io::Result<Option<ExitStatus>> {
+    let Some(seconds) = timeout else {
+        return child.wait().map(Some);
+    };
+    let pid = Pid::from_raw(child.id() as i32).ok_or(rustix::io::Errno::SRCH)?;
+    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+    let deadline = std::time::Instant::now() + Duration::from_secs(seconds.unsigned_abs());
+    loop {
+        let left = deadline.saturating_duration_since(std::time::Instant::now());
+        let timeout = Timespec {
+            tv_sec: left.as_secs() as i64,
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        match rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) => {
+                child.kill()?;
+                child.wait()?;
+                return Ok(None);
+            }
+            Ok(_) => return child.wait().map(Some),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn run_json(hook: serde_json::Value) -> Result<(), HookError> {
+        let hook: Hook = serde_json::from_value(hook).unwrap();
+        check("prestart", std::slice::from_ref(&hook))?;
+        run("prestart", &[hook], "{\"id\":\"c1\"}", Path::new("/"))
+    }
+
+    fn shell(script: &str) -> serde_json::Value {
+        json!({"path": "/bin/sh", "args": ["hook-name", "-c", script]})
+    }
+
+    #[test]
+    fn gets_the_state_and_only_its_own_environment() {
+        run_json(shell(
+            r#"test "$(cat)" = '{"id":"c1"}' && test "$0" = hook-name"#,
+        ))
+        .unwrap();
+        run_json(shell(r#"test -z "$HOME$CARGO""#)).unwrap();
+        let mut with = shell(r#"test "$A" = "b=c""#);
+        with["env"] = json!(["A=b=c"]);
+        run_json(with).unwrap();
+    }
+
+    #[test]
+    fn a_failure_shows_what_the_hook_said() {
+        let message = run_json(shell("echo no bridge >&2; exit 3"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("/bin/sh") && message.contains("no bridge"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_hook_that_hangs_is_killed() {
+        let mut hang = shell("sleep 60");
+        hang["timeout"] = json!(1);
+        let start = std::time::Instant::now();
+        assert!(matches!(run_json(hang), Err(HookError::TimedOut { .. })));
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn one_that_does_not_read_its_input_is_no_error_and_a_left_child_does_not_hold_it_up() {
+        let start = std::time::Instant::now();
+        run_json(shell("sleep 30 & exit 0")).unwrap();
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn paths_and_timeouts_are_checked() {
+        assert!(run_json(json!({"path": "sh"})).is_err());
+        assert!(run_json(json!({"path": "/bin/true", "timeout": 0})).is_err());
+        assert!(run_json(json!({"path": "/nonexistent"})).is_err());
+    }
+}

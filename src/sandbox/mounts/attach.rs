@@ -1,0 +1,112 @@
+//! Putting mounts in place inside the child's mount namespace.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::CWD;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags};
+
+use super::{Filesystem, Source, Step};
+use crate::failure::{Doing, Failure};
+use crate::sandbox::rootfs::Rootfs;
+use crate::sys::mount_attr::{self, Attr};
+
+/// Carries out one step.
+pub fn step(root: &Rootfs, step: Step) -> Result<(), Failure> {
+    let at = step.destination.as_path();
+    match step.source {
+        Source::Tree { tree, directory } => {
+            let tree = tree.take("a mount source")?;
+            let point = if directory {
+                root.make_dir(at)?
+            } else {
+                root.make_file(at)?
+            };
+            attach(&tree, &point, at)
+        }
+        Source::Filesystem(filesystem) => {
+            // A link at /proc or /sys in an image could put them where nothing masks them.
+            let strict = matches!(filesystem.kind.as_str(), "proc" | "sysfs");
+            let point = root.make_dir(at)?;
+            if strict {
+                root.open_without_links(at)?;
+            }
+            attach(&make(&filesystem)?, &point, at)
+        }
+        Source::CgroupV1 {
+            hierarchies,
+            attributes,
+        } => {
+            let tmpfs = Filesystem {
+                kind: "tmpfs".to_owned(),
+                source: "tmpfs".to_owned(),
+                data: vec![("mode".to_owned(), Some("755".to_owned()))],
+                attributes: attributes & !libc::MOUNT_ATTR_RDONLY,
+                propagation: 0,
+            };
+            let tmpfs = make(&tmpfs)?;
+            attach(&tmpfs, &root.make_dir(at)?, at)?;
+            for (name, tree) in hierarchies {
+                let at = at.join(&name);
+                let tree = tree.take("a cgroup")?;
+                attach(&tree, &root.make_dir(&at)?, &at)?;
+            }
+            let attr = Attr {
+                set: attributes & libc::MOUNT_ATTR_RDONLY,
+                ..Attr::default()
+            };
+            mount_attr::set(tmpfs.as_fd(), &attr)
+                .doing(|| format!("making `{}` read-only", at.display()))
+        }
+    }
+}
+
+/// Makes a file system; the result is not attached anywhere.
+pub fn make(filesystem: &Filesystem) -> Result<OwnedFd, Failure> {
+    let kind = &filesystem.kind;
+    let context = rustix::mount::fsopen(kind.as_str(), FsOpenFlags::FSOPEN_CLOEXEC)
+        .doing(|| format!("opening file system type `{kind}`"))?;
+    rustix::mount::fsconfig_set_string(&context, "source", filesystem.source.as_str())
+        .doing(|| format!("setting the source of a `{kind}` mount"))?;
+    for (key, value) in &filesystem.data {
+        match value {
+            Some(value) => {
+                rustix::mount::fsconfig_set_string(&context, key.as_str(), value.as_str())
+            }
+            None => rustix::mount::fsconfig_set_flag(&context, key.as_str()),
+        }
+        .doing(|| match value {
+            Some(value) => format!("mount option `{key}={value}` of a `{kind}` mount"),
+            None => format!("mount option `{key}` of a `{kind}` mount"),
+        })?;
+    }
+    rustix::mount::fsconfig_create(&context).doing(|| format!("making a `{kind}` file system"))?;
+    let mount = rustix::mount::fsmount(
+        &context,
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        // Every bit is one of the kernel's own, from the options table.
+        MountAttrFlags::from_bits_retain(filesystem.attributes as u32),
+    )
+    .doing(|| format!("mounting a `{kind}` file system"))?;
+    let propagation = Attr {
+        propagation: filesystem.propagation,
+        ..Attr::default()
+    };
+    mount_attr::set(mount.as_fd(), &propagation)
+        .doing(|| format!("setting the propagation of a `{kind}` mount"))?;
+    Ok(mount)
+}
+
+/// Attaches a detached mount over what `point` is open on. `at` is for the message.
+pub fn attach(mount: &OwnedFd, point: &OwnedFd, at: &Path) -> Result<(), Failure> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(mount, c"", point, c"", flags)
+        .doing(|| format!("mounting on `{}`", at.display()))
+}
+
+/// Attaches a detached mount at a path of the host's view, before the child has its own root.
+pub fn attach_at_path(mount: &OwnedFd, path: &Path) -> Result<(), Failure> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    rustix::mount::move_mount(mount, c"", CWD, path, flags)
+        .doing(|| format!("mounting the root file system on `{}`", path.display()))
+}

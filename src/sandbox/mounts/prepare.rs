@@ -1,0 +1,144 @@
+//! Opening what the container gets from the host, before the child exists.
+//!
+//! The parent has the host's rights and mount namespace, so a source that a user namespace's root
+//! could not reach, or that a copied mount namespace would lock, opens all the same; and the child
+//! never looks anything up outside its root file system.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use oci_spec::runtime::Mount;
+use rustix::fs::{CWD, FileType};
+use rustix::mount::OpenTreeFlags;
+
+use super::options::{self, Options};
+use super::{Filesystem, MountError, Source, Step};
+use crate::failure::{Doing, Failure};
+use crate::init::request::Handing;
+use crate::sandbox::cgroup::CgroupPaths;
+use crate::sys::mount_attr::{self, Attr};
+
+/// Reads and opens every mount of config.json, in its order.
+pub fn steps(
+    mounts: &[Mount],
+    bundle: &Path,
+    cgroup: &CgroupPaths,
+    handing: &mut Handing,
+) -> Result<Vec<Step>, MountError> {
+    let step = |(index, mount): (usize, &Mount)| {
+        let wrong = |reason: String| MountError::Config {
+            index,
+            destination: mount.destination().display().to_string(),
+            reason,
+        };
+        let kind = mount.typ().as_deref().unwrap_or_default();
+        let mut options =
+            options::parse(kind, mount.options().as_deref().unwrap_or_default()).map_err(wrong)?;
+        if mount.uid_mappings().is_some() || mount.gid_mappings().is_some() {
+            return Err(wrong(
+                "uidMappings and gidMappings are not supported; remove them".into(),
+            ));
+        }
+        let destination = options::destination(mount.destination()).map_err(wrong)?;
+        let source = match (options.bind, kind) {
+            (Some(recursive), _) => {
+                let path = mount
+                    .source()
+                    .as_ref()
+                    .ok_or_else(|| wrong("has no source".into()))?;
+                let tree = bind(&bundle.join(path), recursive, &options)?;
+                let directory =
+                    is_directory(&tree).doing(|| format!("reading `{}`", path.display()))?;
+                Source::Tree {
+                    tree: handing.give(tree),
+                    directory,
+                }
+            }
+            (None, "cgroup" | "cgroup2") => self::cgroup(cgroup, &options, handing)?,
+            (None, "") => return Err(wrong("has neither a type nor the option bind".into())),
+            (None, kind) => Source::Filesystem(Filesystem {
+                kind: kind.to_owned(),
+                source: mount
+                    .source()
+                    .as_ref()
+                    .map_or_else(|| kind.to_owned(), |source| source.display().to_string()),
+                data: std::mem::take(&mut options.data),
+                attributes: options.attr.set | options.tree_attr.set,
+                propagation: options.propagation.map_or(0, |(flag, _)| flag),
+            }),
+        };
+        Ok(Step {
+            destination,
+            source,
+        })
+    };
+    mounts.iter().enumerate().map(step).collect()
+}
+
+/// A detached copy of a file or directory of the host, with attributes and propagation set.
+fn bind(path: &Path, recursive: bool, options: &Options) -> Result<OwnedFd, Failure> {
+    let tree = clone_tree(path, recursive)?;
+    // Nothing leaks back to the host, and nothing new of the host shows up, unless asked for.
+    let (propagation, whole) = options.propagation.unwrap_or((libc::MS_PRIVATE, true));
+    let propagation = Attr {
+        propagation,
+        recursive: whole,
+        ..Attr::default()
+    };
+    for attr in [&options.attr, &options.tree_attr, &propagation] {
+        mount_attr::set(tree.as_fd(), attr)
+            .doing(|| format!("setting mount options of `{}`", path.display()))?;
+    }
+    Ok(tree)
+}
+
+/// A detached copy of the tree at `path`, as it is on the host.
+pub fn clone_tree(path: &Path, recursive: bool) -> Result<OwnedFd, Failure> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    rustix::mount::open_tree(CWD, path, flags)
+        .doing(|| format!("opening mount source `{}`", path.display()))
+}
+
+fn is_directory(tree: &OwnedFd) -> Result<bool, rustix::io::Errno> {
+    let stat = rustix::fs::fstat(tree)?;
+    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}
+
+/// The container's view of its own cgroups: binds of its directories, so that it is the same with
+/// and without a cgroup namespace.
+fn cgroup(
+    paths: &CgroupPaths,
+    options: &Options,
+    handing: &mut Handing,
+) -> Result<Source, MountError> {
+    let attributes = options.attr.set | options.tree_attr.set;
+    let private = Options {
+        attr: Attr {
+            set: attributes,
+            ..Attr::default()
+        },
+        ..Options::default()
+    };
+    if let (true, Some(path)) = (paths.v1.is_empty(), &paths.v2) {
+        let tree = handing.give(bind(path, false, &private)?);
+        return Ok(Source::Tree {
+            tree,
+            directory: true,
+        });
+    }
+    let unified = paths.v2.as_ref().map(|path| ("unified".to_owned(), path));
+    let hierarchies = paths
+        .v1
+        .iter()
+        .map(|at| (at.name.clone(), &at.path))
+        .chain(unified)
+        .map(|(name, path)| Ok((name, handing.give(bind(path, false, &private)?))))
+        .collect::<Result<_, Failure>>()?;
+    Ok(Source::CgroupV1 {
+        hierarchies,
+        attributes,
+    })
+}

@@ -1,0 +1,272 @@
+//! The container's root file system: looking paths up inside it only, masking, entering it.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountPropagationFlags, OpenTreeFlags, UnmountFlags};
+
+use super::mounts::Filesystem;
+use super::mounts::attach;
+use crate::failure::{Doing, Failure};
+use crate::sys::mount_attr::{self, Attr};
+
+/// The root file system, open. No lookup leaves it, whatever links the image holds.
+#[derive(Debug)]
+pub struct Rootfs {
+    root: OwnedFd,
+}
+
+impl Rootfs {
+    /// Cuts the mount namespace off from the host's and attaches the root file system in it.
+    ///
+    /// `propagation` is that of the namespace's old mounts: `MS_SLAVE` keeps the host's unmounts
+    /// coming in and lets nothing out.
+    pub fn attach(tree: OwnedFd, path: &Path, propagation: u64) -> Result<Self, Failure> {
+        let flags = match propagation {
+            libc::MS_PRIVATE | libc::MS_UNBINDABLE => MountPropagationFlags::PRIVATE,
+            _ => MountPropagationFlags::DOWNSTREAM,
+        };
+        rustix::mount::mount_change("/", flags | MountPropagationFlags::REC)
+            .doing(|| "cutting the mount namespace off from the host's")?;
+        match attach::attach_at_path(&tree, path) {
+            // The container's root user may not be able to walk there: any directory of this
+            // namespace does, since pivot_root leaves all of it behind.
+            Err(error) if error.is(Errno::ACCESS) => {
+                attach::attach_at_path(&tree, Path::new("/sys"))?
+            }
+            attached => attached?,
+        }
+        Ok(Self { root: tree })
+    }
+
+    /// A root that is in place already, such as that of a container which was joined.
+    pub fn at(path: &Path) -> Result<Self, Failure> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(path, flags, Mode::empty())
+            .doing(|| format!("opening the root file system `{}`", path.display()))?;
+        Ok(Self { root })
+    }
+
+    /// Opens a path for use, without following any link.
+    pub fn open_as(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        self.resolve(
+            path,
+            flags,
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS,
+        )
+    }
+
+    /// Opens a path for use as a place, links followed inside the root.
+    pub fn open(&self, path: &Path) -> Result<OwnedFd, Errno> {
+        self.resolve(
+            path,
+            OFlags::PATH,
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+        )
+    }
+
+    /// Opens a path that must not have links in it.
+    pub fn open_without_links(&self, path: &Path) -> Result<OwnedFd, Failure> {
+        self.resolve(
+            path,
+            OFlags::PATH,
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS,
+        )
+        .doing(|| {
+            format!(
+                "opening `{}` in the root file system without links",
+                path.display()
+            )
+        })
+    }
+
+    fn resolve(&self, path: &Path, flags: OFlags, how: ResolveFlags) -> Result<OwnedFd, Errno> {
+        let relative = path.strip_prefix("/").unwrap_or(path);
+        let relative = if relative.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            relative
+        };
+        loop {
+            match rustix::fs::openat2(
+                &self.root,
+                relative,
+                flags | OFlags::CLOEXEC,
+                Mode::empty(),
+                how,
+            ) {
+                // A rename elsewhere on the host raced with the lookup.
+                Err(Errno::AGAIN) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Opens a directory, making it and its parents where they are missing.
+    pub fn make_dir(&self, path: &Path) -> Result<OwnedFd, Failure> {
+        if let Ok(there) = self.open(path) {
+            return Ok(there);
+        }
+        let mut made = PathBuf::from("/");
+        let mut dir = self.open(&made).doing(|| "opening the root file system")?;
+        for name in path.strip_prefix("/").unwrap_or(path) {
+            made.push(name);
+            let doing = || {
+                format!(
+                    "making directory `{}` in the root file system",
+                    made.display()
+                )
+            };
+            dir = match self.open(&made) {
+                Err(Errno::NOENT) => {
+                    match rustix::fs::mkdirat(&dir, name, Mode::from_raw_mode(0o755)) {
+                        Ok(()) | Err(Errno::EXIST) => {}
+                        Err(error) => return Err(Failure::new(doing(), error)),
+                    }
+                    self.open(&made).doing(doing)?
+                }
+                opened => opened.doing(doing)?,
+            };
+        }
+        Ok(dir)
+    }
+
+    /// Opens something that is not a directory, making an empty file where nothing is.
+    pub fn make_file(&self, path: &Path) -> Result<OwnedFd, Failure> {
+        if let Ok(there) = self.open(path) {
+            return Ok(there);
+        }
+        let (dir, name) = self.place(path)?;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(
+            &dir,
+            name,
+            flags | OFlags::WRONLY,
+            Mode::from_raw_mode(0o644),
+        ) {
+            Ok(_) | Err(Errno::EXIST) => {}
+            Err(error) => {
+                let doing = format!("making file `{}` in the root file system", path.display());
+                return Err(Failure::new(doing, error));
+            }
+        }
+        self.open(path)
+            .doing(|| format!("opening `{}` in the root file system", path.display()))
+    }
+
+    /// The directory (made where missing) and the last name of a path, to make something there.
+    pub fn place<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p std::ffi::OsStr), Failure> {
+        let name = path
+            .file_name()
+            .ok_or(Errno::INVAL)
+            .doing(|| format!("finding the name in `{}`", path.display()))?;
+        Ok((
+            self.make_dir(path.parent().unwrap_or(Path::new("/")))?,
+            name,
+        ))
+    }
+
+    /// Hides each path: a directory under an empty one, anything else under `/dev/null`.
+    pub fn mask(&self, paths: &[PathBuf], null: &OwnedFd) -> Result<(), Failure> {
+        let mut empty: Option<OwnedFd> = None;
+        for path in paths {
+            let there = match self.open(path) {
+                Ok(there) => there,
+                Err(Errno::NOENT | Errno::NOTDIR) => continue,
+                Err(error) => {
+                    return Err(Failure::new(format!("masking `{}`", path.display()), error));
+                }
+            };
+            let stat =
+                rustix::fs::fstat(&there).doing(|| format!("masking `{}`", path.display()))?;
+            let mount = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                // Copies are made of one that is in place already: older kernels copy no other.
+                match &empty {
+                    Some(first) => clone(first, false)?,
+                    None => {
+                        let first = attach::make(&empty_directory())?;
+                        attach::attach(&first, &there, path)?;
+                        empty = Some(first);
+                        continue;
+                    }
+                }
+            } else {
+                clone(null, false)?
+            };
+            attach::attach(&mount, &there, path)?;
+        }
+        Ok(())
+    }
+
+    /// Makes each path read-only, with all that is mounted below it.
+    pub fn make_read_only(&self, paths: &[PathBuf]) -> Result<(), Failure> {
+        for path in paths {
+            let there = match self.open(path) {
+                Ok(there) => there,
+                Err(Errno::NOENT | Errno::NOTDIR) => continue,
+                Err(error) => {
+                    let doing = format!("making `{}` read-only", path.display());
+                    return Err(Failure::new(doing, error));
+                }
+            };
+            let tree = clone(&there, true)?;
+            let attr = Attr {
+                recursive: true,
+                ..Attr::read_only()
+            };
+            mount_attr::set(tree.as_fd(), &attr)
+                .doing(|| format!("making `{}` read-only", path.display()))?;
+            attach::attach(&tree, &there, path)?;
+        }
+        Ok(())
+    }
+
+    /// Makes this the process's root and leaves nothing of the old one reachable.
+    pub fn enter(self, read_only: bool, propagation: Option<(u64, bool)>) -> Result<(), Failure> {
+        rustix::process::fchdir(&self.root).doing(|| "entering the root file system")?;
+        // Both names are the new root: the old one ends up mounted over it, and is taken off.
+        rustix::process::pivot_root(".", ".").doing(|| "changing to the new root (pivot_root)")?;
+        rustix::mount::unmount(".", UnmountFlags::DETACH).doing(|| "leaving the old root")?;
+        rustix::process::chdir("/").doing(|| "entering the new root")?;
+        let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+            .doing(|| "opening the new root")?;
+        if let Some((propagation, recursive)) = propagation {
+            let attr = Attr {
+                propagation,
+                recursive,
+                ..Attr::default()
+            };
+            mount_attr::set(root.as_fd(), &attr).doing(|| "setting linux.rootfsPropagation")?;
+        }
+        if read_only {
+            mount_attr::set(root.as_fd(), &Attr::read_only())
+                .doing(|| "making the root file system read-only")?;
+        }
+        Ok(())
+    }
+}
+
+fn empty_directory() -> Filesystem {
+    Filesystem {
+        kind: "tmpfs".to_owned(),
+        source: "tmpfs".to_owned(),
+        data: vec![("nr_blocks".to_owned(), Some("1".to_owned()))],
+        attributes: libc::MOUNT_ATTR_RDONLY
+            | libc::MOUNT_ATTR_NOSUID
+            | libc::MOUNT_ATTR_NODEV
+            | libc::MOUNT_ATTR_NOEXEC,
+        propagation: 0,
+    }
+}
+
+fn clone(of: &OwnedFd, recursive: bool) -> Result<OwnedFd, Failure> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    rustix::mount::open_tree(of, c"", flags).doing(|| "copying a mount")
+}

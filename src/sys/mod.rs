@@ -1,0 +1,9 @@
+//! Linux system calls that neither rustix nor nix wraps. All unsafe code of the runtime is here.
+
+pub mod clone;
+pub mod exec;
+pub mod fds;
+pub mod interface;
+pub mod mount_attr;
+pub mod names;
+pub mod signals;
