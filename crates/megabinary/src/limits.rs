@@ -10,7 +10,7 @@ pub const SECTION_BYTES: usize = 64 << 20;
 /// Deepest nesting of arrays and objects in the manifest; the top-level object is depth 1.
 pub const JSON_DEPTH: usize = 32;
 /// Most JSON values (each scalar, array and object counts one) in a manifest.
-pub const JSON_VALUES: usize = 4_000_000;
+pub const JSON_VALUES: usize = 2_000_000;
 /// Largest JSON string or object key after unescaping, in bytes of UTF-8.
 pub const JSON_STRING_BYTES: usize = 1 << 20;
 /// Most targets (distinct digests of binaries and agent tools) of one container. `_dispatch` for
@@ -42,3 +42,7 @@ pub const SIGNATURE_CHARS: usize = 96;
 pub const MEMORY_PAGES: u64 = 65_536;
 /// Longest export name the section may hold, in bytes.
 pub const EXPORT_NAME_BYTES: usize = 4096;
+/// Most types, functions, imports, exports or globals of a module, each: what engines allow.
+pub const MODULE_ITEMS: usize = 1_000_000;
+/// Most data segments of a module: what engines allow.
+pub const DATA_SEGMENTS: usize = 100_000;

@@ -104,6 +104,11 @@ fn the_limits_are_published() {
         ("bytes of one part of a path", limits::PATH_COMPONENT_BYTES),
         ("bytes of `vkernel_version`", limits::REQUIREMENT_BYTES),
         ("characters of `signature`", limits::SIGNATURE_CHARS),
+        (
+            "types, functions, imports, exports and globals of a module, each",
+            limits::MODULE_ITEMS,
+        ),
+        ("data segments of a module", limits::DATA_SEGMENTS),
         ("pages of a program's memory", limits::MEMORY_PAGES as usize),
         (
             "bytes of an export's name in the section",

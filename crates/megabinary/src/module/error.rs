@@ -71,6 +71,16 @@ pub enum ModuleError {
     /// The metadata section is wrong.
     #[error(transparent)]
     Section(#[from] SectionError),
+    /// More items than engines allow.
+    #[error("container.wasm has {found} {what}, the limit is {limit}")]
+    TooMany {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many.
+        found: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// A `start` function would run before any right is decided.
     #[error("container.wasm has a start function, which would run before `_dispatch`")]
     StartFunction,
@@ -217,6 +227,7 @@ impl ModuleError {
             Self::NoId => "module.no-id",
             Self::IdMismatch { .. } => "module.id-mismatch",
             Self::Section(error) => error.id(),
+            Self::TooMany { .. } => "module.too-many",
             Self::StartFunction => "module.start-function",
             Self::Memory { .. } => "module.memory",
             Self::MemorySize { .. } => "module.memory-size",

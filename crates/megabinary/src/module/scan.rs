@@ -9,6 +9,7 @@ use wasmparser::{
 };
 
 use super::ModuleError;
+use crate::limits;
 use crate::section::SECTION_NAME;
 
 /// The parts of a module, borrowed from its bytes.
@@ -57,6 +58,7 @@ impl<'a> Scan<'a> {
             ) {
                 return Err(ModuleError::Component);
             }
+            bound(&payload)?;
             scan.add(payload)
                 .map_err(|error| ModuleError::malformed(&error))?;
         }
@@ -139,4 +141,24 @@ impl<'a> Scan<'a> {
         let ty = *self.functions.get(usize::try_from(function).ok()?)?;
         self.types.get(usize::try_from(ty).ok()?)
     }
+}
+
+/// Refuses sections whose items would need far more memory than the file: the engine would refuse
+/// them too, but only when it compiles.
+fn bound(payload: &Payload<'_>) -> Result<(), ModuleError> {
+    let (what, count, limit) = match payload {
+        Payload::TypeSection(reader) => ("types", reader.count(), limits::MODULE_ITEMS),
+        Payload::ImportSection(reader) => ("imports", reader.count(), limits::MODULE_ITEMS),
+        Payload::FunctionSection(reader) => ("functions", reader.count(), limits::MODULE_ITEMS),
+        Payload::MemorySection(reader) => ("memories", reader.count(), limits::MODULE_ITEMS),
+        Payload::GlobalSection(reader) => ("globals", reader.count(), limits::MODULE_ITEMS),
+        Payload::ExportSection(reader) => ("exports", reader.count(), limits::MODULE_ITEMS),
+        Payload::DataSection(reader) => ("data segments", reader.count(), limits::DATA_SEGMENTS),
+        _ => return Ok(()),
+    };
+    let found = count as usize;
+    if found > limit {
+        return Err(ModuleError::TooMany { what, found, limit });
+    }
+    Ok(())
 }

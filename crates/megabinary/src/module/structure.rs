@@ -38,6 +38,7 @@ pub(super) fn check(scan: &Scan<'_>, section: &Section) -> Result<(), ModuleErro
         &words,
         &[ValType::I32],
     )?;
+    // `Section::check` held: every target's entry point is a program's.
     let targets: Vec<_> = section
         .targets
         .iter()

@@ -1,7 +1,8 @@
 //! The test vectors of `runtime-spec/vectors/`: that the committed files are those the generator
 //! makes, that this implementation gives each its verdict, and that every error id has one.
 //!
-//! After a change of the format: `MEGARUN_WRITE_VECTORS=1 cargo test -p megabinary --test vectors`.
+//! After a change of the format: `MEGARUN_WRITE_VECTORS=1 cargo test -p megabinary --test vectors --
+//! --test-threads=1`.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]

@@ -53,6 +53,13 @@ fn modules(vectors: &mut Vectors) {
         [&Parts::new(&["ls"]).wasm()[..], b"\0\x0b\x0amegabinary"].concat(),
     );
     add(
+        "too-many",
+        Some("module.too-many"),
+        "a section that announces more types than engines allow",
+        // 1,000,001 types are announced, none is there.
+        b"\0asm\x01\0\0\0\x01\x03\xc1\x84\x3d".to_vec(),
+    );
+    add(
         "section-not-last",
         Some("module.section-not-last"),
         "a section after it",
