@@ -1,2 +1,5 @@
-//! The megabin toolchain.
-fn main() {}
+//! The command `megabin`.
+
+fn main() -> std::process::ExitCode {
+    megabin::cli::main()
+}

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use megabinary::capability::{HostCall, VKERNEL_MODULE, WASI_MODULE};
-use wasmparser::{FuncType, ValType};
+use wasmparser::{FuncType, Parser, Payload, ValType};
 
-use super::error::Refusal;
+use super::error::{LinkError, Refusal};
 
 /// Checks that `module.name` exists and has the type `found`.
 pub(crate) fn check(module: &str, name: &str, found: &FuncType) -> Result<(), Refusal> {
@@ -48,6 +48,32 @@ pub(crate) fn check(module: &str, name: &str, found: &FuncType) -> Result<(), Re
             "programs may import only wasi_snapshot_preview1 and vkernel",
         )),
     }
+}
+
+/// Module and name of everything that the module `wasm` from `origin` imports, in its order. Reads
+/// no further than the import section and judges nothing.
+///
+/// # Errors
+/// Where `wasm` is no core module.
+pub fn imports_of(origin: &str, wasm: &[u8]) -> Result<Vec<(String, String)>, LinkError> {
+    let read = || -> Result<Vec<(String, String)>, Refusal> {
+        super::input::check_header(wasm)?;
+        for payload in Parser::new(0).parse_all(wasm) {
+            match payload? {
+                Payload::ImportSection(section) => {
+                    return section
+                        .into_imports()
+                        .map(|i| i.map(|i| (i.module.to_owned(), i.name.to_owned())))
+                        .collect::<Result<_, _>>()
+                        .map_err(Refusal::from);
+                }
+                Payload::CodeSectionStart { .. } => break,
+                _ => {}
+            }
+        }
+        Ok(Vec::new())
+    };
+    read().map_err(|refusal| refusal.of(origin))
 }
 
 /// Reads a signature of the capability table: `iI>i`.

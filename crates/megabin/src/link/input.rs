@@ -148,7 +148,7 @@ pub(crate) fn read<'a>(
     reader.finish()
 }
 
-fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
+pub(super) fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
     if !wasm.starts_with(b"\0asm") {
         let start = wasm
             .iter()

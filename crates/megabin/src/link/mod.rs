@@ -36,6 +36,7 @@ use megabinary::section::{Program as SectionProgram, Section, Segment, Target as
 
 pub use consts::ConstError;
 pub use error::{LinkError, Refusal};
+pub use imports::imports_of;
 
 use input::Input;
 use layout::{GlobalPlace, Layout};

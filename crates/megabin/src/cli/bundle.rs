@@ -1,0 +1,85 @@
+//! `megabin bundle`.
+
+use std::path::PathBuf;
+
+use crate::bundle::{self, Process};
+use crate::container::{Container, Folder};
+
+/// Write a complete OCI bundle: BUNDLE/config.json, rootfs/, container.wasm, manifest.json
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  megabin bundle toolbox -o bundle --env LANG=C -- /usr/bin/ls -la /
+  megarun run --bundle bundle demo")]
+pub(super) struct Args {
+    /// Folder of the container
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Folder of the bundle; must not exist, or be empty
+    #[arg(short, long, value_name = "BUNDLE")]
+    output: PathBuf,
+    /// Replace a bundle that is there
+    #[arg(long)]
+    force: bool,
+    /// Environment variable of the process; may be given several times
+    #[arg(long, value_name = "K=V", value_parser = variable)]
+    env: Vec<String>,
+    /// Working directory of the process
+    #[arg(long, value_name = "PATH", default_value = "/", value_parser = absolute)]
+    cwd: String,
+    /// Give the process a terminal
+    #[arg(long)]
+    terminal: bool,
+    /// Let the container write to its root file system
+    #[arg(long)]
+    writable: bool,
+    /// The program in the root file system, and its arguments
+    #[arg(last = true, required = true, value_name = "PATH ARGS")]
+    args: Vec<String>,
+}
+
+fn variable(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((name, _)) if !name.is_empty() => Ok(text.to_owned()),
+        _ => Err("it must be NAME=value".into()),
+    }
+}
+
+fn absolute(text: &str) -> Result<String, String> {
+    if text.starts_with('/') {
+        Ok(text.to_owned())
+    } else {
+        Err("it must be absolute".into())
+    }
+}
+
+pub(super) fn run(args: &Args) -> super::Outcome {
+    let container = Folder::open(&args.folder)?.accept_unsigned()?;
+    warn(&container, &args.args[0]);
+    let process = Process {
+        args: args.args.clone(),
+        env: args.env.clone(),
+        cwd: args.cwd.clone(),
+        terminal: args.terminal,
+        writable: args.writable,
+    };
+    bundle::write(&args.folder, &container, &process, &args.output, args.force)?;
+    super::print(format!("{}\n", args.output.display()).as_bytes())
+}
+
+fn warn(container: &Container, program: &str) {
+    let manifest = container.megabinary.manifest();
+    if manifest.signature.is_none() {
+        super::warn("the container is not signed: nodes refuse it unless they allow unsigned ones");
+    }
+    let last = |path: &str| path.rsplit('/').next() == program.rsplit('/').next();
+    // A link has another path than its binary, but most often the same name.
+    if !manifest
+        .binaries
+        .values()
+        .any(|b| b.path.as_str() == program || last(b.path.as_str()))
+    {
+        super::warn(&format!(
+            "the manifest names no binary {program}: it will not start"
+        ));
+    }
+}

@@ -1,0 +1,85 @@
+//! The command line: one file per subcommand, each with its arguments and what they do.
+//!
+//! Exit codes: 0 done, 1 refused or failed (`megabin: error: ...` on stderr), 2 wrong usage.
+
+mod build;
+mod bundle;
+mod inspect;
+mod keygen;
+mod payload;
+mod sign;
+mod syscalls;
+mod verify;
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, signs, checks and runs megabinaries.
+#[derive(Debug, Parser)]
+#[command(name = "megabin", version, about, disable_help_subcommand = true)]
+#[command(after_help = "Example:
+  megabin keygen --key-id demo --out keys
+  megabin build toolbox.toml -o toolbox --key keys/demo.key
+  megabin verify toolbox --trust keys
+  megabin bundle toolbox -o bundle -- /usr/bin/ls -la
+  megarun run --bundle bundle demo")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Keygen(keygen::Args),
+    Build(build::Args),
+    Sign(sign::Args),
+    Verify(verify::Args),
+    Payload(payload::Args),
+    Inspect(inspect::Args),
+    Syscalls(syscalls::Args),
+    Bundle(bundle::Args),
+}
+
+/// What a subcommand ends with.
+type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Keygen(args) => keygen::run(&args),
+        Command::Build(args) => build::run(&args),
+        Command::Sign(args) => sign::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Payload(args) => payload::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Syscalls(args) => syscalls::run(&args),
+        Command::Bundle(args) => bundle::run(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        say("error", &error.to_string());
+        ExitCode::FAILURE
+    })
+}
+
+/// Prints to stderr; a closed stderr changes nothing.
+fn say(kind: &str, text: &str) {
+    let _ = writeln!(std::io::stderr(), "megabin: {kind}: {text}");
+}
+
+fn warn(text: &str) {
+    say("warning", text);
+}
+
+/// Prints to stdout. A reader that has gone (`| head`) ends the command quietly.
+fn print(bytes: &[u8]) -> Outcome {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(format!("writing to stdout: {e}").into())
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
