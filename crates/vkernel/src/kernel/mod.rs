@@ -13,7 +13,7 @@ use wasmtime::{Engine, InstancePre, Linker, ModuleExport};
 use crate::artifact::{Artifact, ArtifactError};
 use crate::audit::{Audit, AuditSink};
 use crate::engine;
-use crate::exec::ExecError;
+use crate::exec::{ExecError, ExecTarget};
 use crate::fs::Vfs;
 use crate::kill;
 use crate::plan::Plan;
@@ -123,6 +123,12 @@ impl Kernel {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.0.plan
+    }
+
+    /// Whether `target` could be executed now, and if not why: for `create`, which refuses what
+    /// `start` could not start. Nothing is started and nothing recorded; `start` decides again.
+    pub fn check(&self, target: &ExecTarget, env: &[Vec<u8>], cwd: &[u8]) -> Result<(), ExecError> {
+        prepare::check(&self.0, target, env, cwd)
     }
 
     /// Runs a process to its end as process 1 of the container: the host's signals are its

@@ -8,6 +8,7 @@ use wasmtime::StoreLimitsBuilder;
 
 use super::spec::{FIRST_PASSED, ROOT_DIR};
 use super::{ProcessSpec, Shared};
+use crate::audit::{Audit, Discard};
 use crate::descriptor::{Descriptor, FdTable, OpenFile};
 use crate::errno::Errno;
 use crate::exec::{self, ExecError, ExecTarget};
@@ -36,10 +37,6 @@ impl Process {
         let name = shown(&spec.target);
         let (mut fds, next) = descriptors(kernel, spec.stdio, spec.passed, &name)?;
 
-        let variable = spec
-            .env
-            .iter()
-            .find_map(|entry| entry.strip_prefix(b"PATH="));
         let context = Context {
             fds: &fds,
             pid,
@@ -50,7 +47,7 @@ impl Process {
         let found = exec::find(
             &kernel.plan,
             &spec.target,
-            variable,
+            path_variable(&spec.env),
             &open,
             &kernel.audit,
             pid,
@@ -107,6 +104,29 @@ impl Process {
             digest: *target.digest(),
         })
     }
+}
+
+/// See [`super::Kernel::check`].
+pub(super) fn check(
+    kernel: &Shared,
+    target: &ExecTarget,
+    env: &[Vec<u8>],
+    cwd: &[u8],
+) -> Result<(), ExecError> {
+    let silent = Audit::new(String::new(), Box::new(Discard));
+    let fds = FdTable::default();
+    let context = Context {
+        fds: &fds,
+        pid: 1,
+        argv: &[],
+        cwd,
+    };
+    let open = |path: &[u8]| kernel.vfs.open_executable(&context, path);
+    exec::find(&kernel.plan, target, path_variable(env), &open, &silent, 1).map(drop)
+}
+
+fn path_variable(env: &[Vec<u8>]) -> Option<&[u8]> {
+    env.iter().find_map(|entry| entry.strip_prefix(b"PATH="))
 }
 
 /// The descriptors a process starts with, and the lowest free number above them.

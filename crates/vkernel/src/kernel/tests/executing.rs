@@ -23,6 +23,25 @@ fn execute(container: &Box, target: ExecTarget) -> Result<u8, (u8, String)> {
         .map_err(|error| (error.exit_status(), error.to_string()))
 }
 
+#[test]
+fn a_check_says_what_a_start_would_and_records_nothing() {
+    let container = container();
+    write_executable(&container.root.join("bin/other"), "unknown");
+    let env = [b"PATH=/bin".to_vec()];
+    let check = |name: &str| {
+        let target = ExecTarget::Search(name.into());
+        container
+            .kernel
+            .check(&target, &env, b"/")
+            .map_err(|error| error.exit_status())
+    };
+    assert_eq!(
+        (check("three"), check("other"), check("none")),
+        (Ok(()), Err(126), Err(127))
+    );
+    assert!(container.records.lock().unwrap().is_empty());
+}
+
 fn path(path: &str) -> ExecTarget {
     ExecTarget::Path(path.into())
 }
