@@ -12,6 +12,8 @@ pub mod files;
 pub mod inspect;
 pub mod keys;
 pub mod link;
+pub mod precompile;
 pub mod progress;
 pub mod recipe;
 pub mod rootfs;
+pub mod run;

@@ -7,12 +7,15 @@ mod bundle;
 mod inspect;
 mod keygen;
 mod payload;
+mod precompile;
+mod run;
 mod sign;
 mod syscalls;
 mod verify;
 
 use std::error::Error;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -41,6 +44,8 @@ enum Command {
     Inspect(inspect::Args),
     Syscalls(syscalls::Args),
     Bundle(bundle::Args),
+    Run(run::Args),
+    Precompile(precompile::Args),
 }
 
 /// What a subcommand ends with.
@@ -57,11 +62,18 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Syscalls(args) => syscalls::run(&args),
         Command::Bundle(args) => bundle::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Precompile(args) => precompile::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         say("error", &error.to_string());
         ExitCode::FAILURE
     })
+}
+
+/// The directory of compiled code that was named, or the usual one.
+fn cache_directory(named: Option<&Path>) -> Result<PathBuf, crate::precompile::PrecompileError> {
+    named.map_or_else(crate::precompile::default_cache, |path| Ok(path.to_owned()))
 }
 
 /// Prints to stderr; a closed stderr changes nothing.

@@ -1,0 +1,95 @@
+//! Compiling a megabinary ahead of time: the only place where the compiler runs.
+
+use std::path::PathBuf;
+
+use megabinary::module::Module;
+use vkernel::artifact::{Artifact, Cache, CacheError, CacheKey};
+use wasmtime::Engine;
+
+/// Why a megabinary was not compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum PrecompileError {
+    /// The engine does not start.
+    #[error("starting the compiler: {0}")]
+    Engine(wasmtime::Error),
+    /// The compiler refuses a function.
+    #[error("compiling: {0:#}")]
+    Compile(wasmtime::Error),
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// No directory is named and none can be guessed.
+    #[error("no cache directory: neither XDG_CACHE_HOME nor HOME is set; give --cache DIR")]
+    NoCacheDirectory,
+}
+
+/// Compiles the module of `wasm` for this machine's processor. Asking for the [`Module`] makes
+/// sure that its structure was checked; the compiler validates its functions.
+///
+/// # Errors
+/// What the compiler refuses.
+pub fn compile(_checked: &Module, wasm: &[u8]) -> Result<Vec<u8>, PrecompileError> {
+    let engine = Engine::new(&vkernel::engine::config()).map_err(PrecompileError::Engine)?;
+    engine
+        .precompile_module(wasm)
+        .map_err(PrecompileError::Compile)
+}
+
+/// The compiled module from the cache, compiled now if it is not there. However many ask at a
+/// time, one compiles.
+///
+/// # Errors
+/// What the compiler refuses, and a cache that others could have written to.
+pub fn cached(module: &Module, wasm: &[u8], cache: &Cache) -> Result<Artifact, PrecompileError> {
+    let key = CacheKey::of(&module.id);
+    Ok(cache.get_or_compile(&key, || compile(module, wasm))?)
+}
+
+/// Where compiled modules are kept unless the command says otherwise: where `megarun` looks for
+/// root, in their own cache for others.
+///
+/// # Errors
+/// Where the environment names no home.
+pub fn default_cache() -> Result<PathBuf, PrecompileError> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/cache/megarun"));
+    }
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|p| p.is_absolute())
+    };
+    absolute("XDG_CACHE_HOME")
+        .or_else(|| Some(absolute("HOME")?.join(".cache")))
+        .map(|cache| cache.join("megarun"))
+        .ok_or(PrecompileError::NoCacheDirectory)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+
+    use vkernel::engine::{ENGINE_ID, config};
+    use wasmtime::Engine;
+
+    /// What the settings of `vkernel::engine::config` compile to, by the engine's own account,
+    /// for a processor that is always the same one.
+    fn compatibility() -> u64 {
+        let mut config = config();
+        config.target("x86_64-unknown-linux-gnu").unwrap();
+        let mut hasher = DefaultHasher::new();
+        let engine = Engine::new(&config).unwrap();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn the_engine_id_changes_with_whatever_changes_compiled_code() {
+        assert_eq!(
+            (ENGINE_ID, compatibility()),
+            ("engine-1", 0),
+            "compiled code changed: give vkernel::engine::ENGINE_ID a new value, and both here"
+        );
+    }
+}
