@@ -365,3 +365,39 @@ fn a_manifest_made_in_memory_is_checked_by_the_same_rules() {
         "manifest.exec-not-listed"
     );
 }
+
+/// What an image says is shown in errors; it must not be able to speak to the terminal.
+#[test]
+fn errors_show_no_control_character_of_the_image() {
+    let mut texts = Vec::new();
+    for key in ["\u{1b}[2J", "\u{202e}", "a\nb"] {
+        let mut value = manifests::full(&module());
+        value[key] = true.into();
+        texts.push(parse(&value).accept_unsigned().unwrap_err().to_string());
+        let mut value = manifests::full(&module());
+        value["name"] = key.into();
+        texts.push(parse(&value).accept_unsigned().unwrap_err().to_string());
+        let twice = json!({ key: 1 }).to_string();
+        let twice = format!("{},{}", &twice[..twice.len() - 1], &twice[1..]);
+        texts.push(
+            UnverifiedManifest::parse(twice.as_bytes())
+                .unwrap_err()
+                .to_string(),
+        );
+        let mut parts = Parts::new(&["ls"]);
+        let import = (
+            key.to_owned(),
+            key.to_owned(),
+            wasm_encoder::EntityType::Function(0),
+        );
+        parts.imports.push(import);
+        texts.push(Module::parse(&parts.build()).unwrap_err().to_string());
+        let mut parts = Parts::new(&["ls"]);
+        parts.section.image_switch = key.into();
+        texts.push(Module::parse(&parts.build()).unwrap_err().to_string());
+    }
+    for text in texts {
+        let hostile = |c: char| c.is_control() || c == '\u{202e}';
+        assert!(!text.contains(hostile), "{text:?}");
+    }
+}

@@ -22,7 +22,8 @@ impl fmt::Display for Place<'_> {
         if self.0.is_empty() {
             return f.write_str("the top level");
         }
-        f.write_str(&crate::names::excerpt(self.0))
+        // Keys are the image's: none of its control characters reaches a terminal.
+        write!(f, "{}", crate::names::excerpt(self.0).escape_debug())
     }
 }
 

@@ -127,7 +127,7 @@ pub enum ModuleError {
         data: u64,
     },
     /// A required export is not there.
-    #[error("container.wasm does not export `{name}` ({what})")]
+    #[error("container.wasm does not export `{}` ({what})", name.escape_debug())]
     NoExport {
         /// Its name.
         name: String,
@@ -135,7 +135,7 @@ pub enum ModuleError {
         what: &'static str,
     },
     /// A required export has the wrong kind or type.
-    #[error("export `{name}` of container.wasm must be {expected}")]
+    #[error("export `{}` of container.wasm must be {expected}", name.escape_debug())]
     ExportType {
         /// Its name.
         name: String,
@@ -146,7 +146,7 @@ pub enum ModuleError {
     #[error("`_dispatch` of container.wasm is not the canonical dispatcher of its module map")]
     Dispatch,
     /// An import that is not a function.
-    #[error("container.wasm imports `{module}.{name}`, which is not a function")]
+    #[error("container.wasm imports `{}.{}`, which is not a function", module.escape_debug(), name.escape_debug())]
     ImportKind {
         /// Import module.
         module: String,
@@ -154,9 +154,7 @@ pub enum ModuleError {
         name: String,
     },
     /// An import that no virtual kernel has.
-    #[error(
-        "container.wasm imports `{module}.{name}`: only functions of wasi_snapshot_preview1 and vkernel can be imported"
-    )]
+    #[error("container.wasm imports `{}.{}`: only functions of wasi_snapshot_preview1 and vkernel can be imported", module.escape_debug(), name.escape_debug())]
     UnknownImport {
         /// Import module.
         module: String,
@@ -164,7 +162,7 @@ pub enum ModuleError {
         name: String,
     },
     /// An import with another type than the function has.
-    #[error("container.wasm imports `{module}.{name}` with another type than it has")]
+    #[error("container.wasm imports `{}.{}` with another type than it has", module.escape_debug(), name.escape_debug())]
     ImportType {
         /// Import module.
         module: String,
