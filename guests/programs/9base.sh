@@ -6,6 +6,10 @@ DEFINES=(-Os -DPLAN9PORT "-DPREFIX=\"/usr/local/plan9\"" -DF_SETLK=6 -DF_RDLCK=0
 lib=($(cd lib9 && sed -n '/^SECFILES/,/^all:/p' Makefile | grep -oE '[a-zA-Z0-9_/-]+\.o' | sed 's/\.o$//' |
   grep -vE '^(_p9dialparse|dial|announce|getnetconn|pipe|postnote|post9p|await|dirread|sendfd|readcons|rfork|sleep|386)$' | sed 's/$/.c/'))
 cp "$GUESTS/programs/9base_port.c" lib9/port.c
+# Plan 9's OREAD, OWRITE, ORDWR are 0, 1, 2 as open's are elsewhere; in WASI those are bits of their own.
+sed -i 's/(mode&3)|O_CREAT/access_mode(mode)|O_CREAT/; s/umode = rdwr;/umode = access_mode(rdwr);/' lib9/create.c lib9/open.c
+sed -i '1i #include <fcntl.h>\n#define access_mode(m) (((m) & 3) == 0 ? O_RDONLY : ((m) & 3) == 1 ? O_WRONLY : O_RDWR)' \
+  lib9/create.c lib9/open.c
 (cd lib9 && objects ../lib.o "${DEFINES[@]}" -I. -Isec -- $(for f in "${lib[@]}"; do [ -e "$f" ] && echo "$f"; done) port.c)
 
 sed -i 's/getline/ed_getline/g' ed/ed.c # wasi-libc has one too

@@ -24,6 +24,22 @@ pub struct Case {
     /// A part of standard output or standard error that proves it did its work.
     #[serde(default)]
     pub shows: Option<String>,
+    /// How `wasmtime-wasi` is not what a container is; `container` holds there.
+    #[serde(default)]
+    pub wasmtime_wasi: Option<String>,
+    /// What the case comes to in a container, where that differs.
+    #[serde(default)]
+    pub container: Option<Claim>,
+}
+
+/// What a run must come to.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// The exit code.
+    pub exit: i32,
+    /// A part of standard output or standard error.
+    pub shows: String,
 }
 
 /// The file `guests/cases.toml`.
@@ -59,6 +75,14 @@ pub fn load(guests: &Path) -> Vec<Case> {
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let table: Table =
         toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    for case in &table.case {
+        assert_eq!(
+            case.wasmtime_wasi.is_some(),
+            case.container.is_some(),
+            "{:?}: `wasmtime_wasi` and `container` go together",
+            case.run
+        );
+    }
     table.case
 }
 

@@ -1,0 +1,244 @@
+//! A linked program behaves as the original. Every command line of
+//! `guests/cases.toml` runs three times: unlinked under plain wasmtime with
+//! `wasmtime-wasi`; linked, the same; linked under this project's virtual
+//! kernel, by `megabin run`. Standard output, standard error, exit code and
+//! what became of the root file system must be equal.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use integration_tests::cases::Case;
+use integration_tests::command::{run, run_with};
+use integration_tests::reference::{End, Invocation, Outcome, Reference, Start};
+use integration_tests::{cases, scratch, subject};
+use serde_json::Value;
+
+/// Everything a run left that can be seen.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    /// The exit code; none for a trap, which each engine words in its own way.
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+    tree: BTreeMap<PathBuf, scratch::Node>,
+}
+
+impl Seen {
+    fn of(outcome: Outcome, root: &Path) -> Self {
+        Self {
+            code: match outcome.end {
+                End::Exit(code) => Some(code),
+                End::Trap(_) => None,
+            },
+            stdout: String::from_utf8_lossy(&outcome.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&outcome.stderr).into_owned(),
+            tree: scratch::snapshot(root),
+        }
+    }
+
+    fn says(&self, part: &str) -> bool {
+        self.stdout.contains(part) || self.stderr.contains(part)
+    }
+}
+
+/// The container that is compared: its folder and what its manifest says.
+struct Built {
+    folder: tempfile::TempDir,
+    /// Words of the digest, by the path of each binary.
+    targets: BTreeMap<String, [u64; 4]>,
+}
+
+fn build() -> Built {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    run(Command::new(subject::megabin())
+        .arg("build")
+        .arg(subject::recipe("test"))
+        .arg("-o")
+        .arg(folder.path()))
+    .success();
+    let manifest = std::fs::read(folder.path().join("manifest.json")).expect("build writes it");
+    let manifest: Value = serde_json::from_slice(&manifest).expect("it is JSON");
+    let mut targets = BTreeMap::new();
+    for (digest, binary) in manifest["binaries"].as_object().expect("a map of binaries") {
+        let hex = digest.strip_prefix("sha256:").expect("a digest");
+        let words = std::array::from_fn(|i| {
+            u64::from_str_radix(&hex[i * 16..][..16], 16).expect("hex digits")
+        });
+        targets.insert(binary["path"].as_str().expect("a path").to_owned(), words);
+    }
+    Built { folder, targets }
+}
+
+impl Built {
+    /// A fresh copy of the root file system.
+    fn root(&self) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        scratch::copy(&self.folder.path().join("rootfs"), root.path());
+        root
+    }
+
+    /// The digest of what stands at `path`, through a link if it is one.
+    fn target(&self, path: &str) -> [u64; 4] {
+        let rootfs = self.folder.path().join("rootfs");
+        let link = std::fs::read_link(rootfs.join(path.trim_start_matches('/')));
+        let path = match link {
+            Ok(to) if to.is_absolute() => to.to_string_lossy().into_owned(),
+            Ok(to) => format!(
+                "{}/{}",
+                path.rsplit_once('/').expect("absolute").0,
+                to.display()
+            ),
+            Err(_) => path.to_owned(),
+        };
+        *self
+            .targets
+            .get(&path)
+            .unwrap_or_else(|| panic!("{path} is not in the manifest"))
+    }
+
+    /// Under the virtual kernel: a container folder with its own copy of the root.
+    fn under_the_virtual_kernel(&self, case: &Case) -> Seen {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        for name in ["container.wasm", "manifest.json"] {
+            std::fs::hard_link(self.folder.path().join(name), folder.path().join(name))
+                .expect("linking a built file");
+        }
+        let root = folder.path().join("rootfs");
+        scratch::copy(&self.folder.path().join("rootfs"), &root);
+        let output = run_with(
+            Command::new(subject::megabin())
+                .args(["run", "--insecure-unsigned", "--env", ENV.0])
+                .arg(folder.path())
+                .arg("--")
+                .args(&case.run),
+            case.stdin.as_bytes(),
+        );
+        let mut stderr = output.err();
+        if case.trap {
+            // What the program itself said; then the kernel reports the trap.
+            let end = stderr.find("megarun: ").unwrap_or(stderr.len());
+            stderr.truncate(end);
+        }
+        Seen {
+            code: (!(case.trap && output.code == TRAPPED)).then_some(output.code),
+            stdout: output.out(),
+            stderr,
+            tree: scratch::snapshot(&root),
+        }
+    }
+}
+
+/// The environment of every run.
+const ENV: (&str, &str, &str) = ("PATH=/usr/bin:/bin", "PATH", "/usr/bin:/bin");
+/// How the virtual kernel ends after a trap: 128 + SIGABRT.
+const TRAPPED: i32 = 134;
+
+/// The case is not what its table says, under plain wasmtime and unlinked.
+fn unclaimed(case: &Case, seen: &Seen) -> Option<String> {
+    let code = (!case.trap).then_some(case.exit);
+    let shows = case.shows.as_ref().is_none_or(|part| seen.says(part));
+    (seen.code != code || !shows).then(|| {
+        let (out, err) = (&seen.stdout, &seen.stderr);
+        format!(
+            "{:?}, as it is: code {:?}, said {out}{err}",
+            case.run, seen.code
+        )
+    })
+}
+
+/// Where two runs differ, for a reader.
+fn difference(case: &Case, what: &str, expected: &Seen, found: &Seen) -> Option<String> {
+    if expected == found {
+        return None;
+    }
+    let mut text = format!("{:?}, {what}:\n", case.run);
+    for (name, expected, found) in [
+        (
+            "code",
+            &format!("{:?}", expected.code),
+            &format!("{:?}", found.code),
+        ),
+        ("stdout", &expected.stdout, &found.stdout),
+        ("stderr", &expected.stderr, &found.stderr),
+    ] {
+        if expected != found {
+            text += &format!("  {name}: expected {expected:?}\n  {name}: found    {found:?}\n");
+        }
+    }
+    for path in expected.tree.keys().chain(found.tree.keys()) {
+        let (a, b) = (expected.tree.get(path), found.tree.get(path));
+        if a != b {
+            text += &format!(
+                "  {}: expected {a:?}\n  {}: found    {b:?}\n",
+                path.display(),
+                path.display()
+            );
+        }
+    }
+    Some(text)
+}
+
+#[test]
+fn linked_programs_behave_as_the_originals() {
+    let guests = subject::guests();
+    let modules = cases::modules(&subject::recipe("test"));
+    let all = cases::load(&guests);
+    let built = build();
+    let reference = Reference::new(&guests.join(".cache/aot"));
+    let linked =
+        std::fs::read(built.folder.path().join("container.wasm")).expect("build writes it");
+    let linked = reference.module(&linked);
+
+    let wrong = Mutex::new(Vec::new());
+    let next = AtomicUsize::new(0);
+    let compare = |case: &Case| {
+        let original = reference.module(&subject::module(&modules[&case.run[0]]));
+        let env = [(ENV.1.to_owned(), ENV.2.to_owned())];
+        let under_wasmtime = |module, start| {
+            let root = built.root();
+            let invocation = Invocation {
+                argv: &case.run,
+                stdin: case.stdin.as_bytes(),
+                env: &env,
+                root: root.path(),
+            };
+            Seen::of(reference.run(module, start, &invocation), root.path())
+        };
+        let expected = under_wasmtime(&original, Start::Program);
+        let plain = under_wasmtime(&linked, Start::Dispatch(built.target(&case.run[0])));
+        let ours = built.under_the_virtual_kernel(case);
+        let found = [
+            unclaimed(case, &expected),
+            difference(case, "linked, under plain wasmtime", &expected, &plain),
+            match &case.container {
+                Some(claim) => (ours.code != Some(claim.exit) || !ours.says(&claim.shows))
+                    .then(|| format!("{:?}, under the virtual kernel: {ours:?}", case.run)),
+                None => difference(case, "linked, under the virtual kernel", &expected, &ours),
+            },
+        ];
+        wrong
+            .lock()
+            .expect("no holder panics")
+            .extend(found.into_iter().flatten());
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let Some(case) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    compare(case);
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().expect("no holder panicked");
+    assert!(
+        wrong.is_empty(),
+        "{} differences in {} cases:\n{}",
+        wrong.len(),
+        all.len(),
+        wrong.join("\n")
+    );
+}
