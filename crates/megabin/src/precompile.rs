@@ -88,7 +88,7 @@ mod tests {
     fn the_engine_id_changes_with_whatever_changes_compiled_code() {
         assert_eq!(
             (ENGINE_ID, compatibility()),
-            ("engine-1", 0),
+            ("engine-1", 17373980047211699135),
             "compiled code changed: give vkernel::engine::ENGINE_ID a new value, and both here"
         );
     }

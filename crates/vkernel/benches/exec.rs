@@ -1,0 +1,296 @@
+//! What executing costs inside the kernel, and what a host call costs, each beside its peer.
+//!
+//! Plain medians of many runs; the contenders of a group take turns, so that a busy machine
+//! disturbs them alike. Nothing here fails on time.
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use common::{FD_WRITE, File, Guest, IMAGE, kernel, ticket};
+use vkernel::engine::{GUEST_STACK, HOST_STACK};
+use vkernel::exec::ExecTarget;
+use vkernel::kernel::{ExitStatus, Kernel, ProcessSpec};
+use wasm_encoder::{BlockType, InstructionSink};
+
+const ROUNDS: usize = 2000;
+const WRITES: i32 = 200_000;
+
+/// Writes one byte to descriptor 1 so many times that the exec around it does not count.
+fn writes(sink: &mut InstructionSink<'_>) {
+    let memory = wasm_encoder::MemArg {
+        offset: 0,
+        align: 2,
+        memory_index: 0,
+    };
+    sink.i32_const(0).i32_const(IMAGE as i32).i32_store(memory);
+    sink.i32_const(4).i32_const(1).i32_store(memory);
+    sink.i32_const(WRITES).local_set(0);
+    sink.loop_(BlockType::Empty);
+    sink.i32_const(1)
+        .i32_const(0)
+        .i32_const(1)
+        .i32_const(8)
+        .call(FD_WRITE)
+        .drop();
+    sink.local_get(0)
+        .i32_const(1)
+        .i32_sub()
+        .local_tee(0)
+        .br_if(0);
+    sink.end();
+}
+
+fn guests() -> Vec<Guest> {
+    let guest = |name, size: usize| Guest {
+        name,
+        image: vec![7; size],
+        body: |_| {},
+    };
+    vec![
+        guest("true", 16),
+        guest("data64k", 64 << 10),
+        guest("data1m", 1 << 20),
+        guest("data8m", 8 << 20),
+        Guest {
+            name: "writes",
+            image: vec![b'x'],
+            body: writes,
+        },
+    ]
+}
+
+/// The programs' tickets and originals, and tickets without end of `true`.
+fn files(tools: usize) -> Vec<File> {
+    let mut files: Vec<File> = ["true", "data64k", "data1m", "data8m", "writes"]
+        .into_iter()
+        .map(|name| ticket(&format!("/bin/{name}"), name))
+        .collect();
+    for (name, size) in [("150k", 150 << 10), ("6m", 6 << 20), ("26m", 26 << 20)] {
+        let mut contents = b"\x7fELF".to_vec();
+        contents.resize(size, 1);
+        files.push(File {
+            path: format!("/bin/{name}"),
+            contents,
+            guest: "true",
+        });
+    }
+    files.extend((0..tools).map(|number| ticket(&format!("/opt/tool{number}"), "true")));
+    files
+}
+
+fn spec(target: ExecTarget) -> ProcessSpec {
+    ProcessSpec {
+        target,
+        argv: vec![b"true".to_vec()],
+        env: vec![b"PATH=/bin".to_vec()],
+        cwd: b"/".to_vec(),
+        stdio: [None, None, None],
+        passed: Vec::new(),
+    }
+}
+
+fn null() -> OwnedFd {
+    std::fs::File::options()
+        .write(true)
+        .open("/dev/null")
+        .expect("/dev/null")
+        .into()
+}
+
+type Contender<'a> = (&'static str, usize, Box<dyn FnMut() + 'a>);
+
+/// Runs the contenders in turns; appends each one's median and middle half.
+fn race(report: &mut String, contenders: &mut [Contender<'_>]) {
+    let mut times: Vec<Vec<Duration>> = contenders.iter().map(|_| Vec::new()).collect();
+    let most = contenders
+        .iter()
+        .map(|contender| contender.1)
+        .max()
+        .unwrap_or(0);
+    for round in 0..most {
+        for ((_, rounds, run), times) in contenders.iter_mut().zip(&mut times) {
+            if round < *rounds {
+                let start = Instant::now();
+                run();
+                times.push(start.elapsed());
+            }
+        }
+    }
+    for ((name, ..), times) in contenders.iter().zip(&mut times) {
+        times.sort();
+        let at = |part: usize| times[times.len() * part / 4].as_secs_f64() * 1e6;
+        let (low, median, high) = (at(1), at(2), at(3));
+        let _ = writeln!(
+            report,
+            "{name:<52} {median:>10.1} us   ({low:.1} .. {high:.1})"
+        );
+    }
+}
+
+fn execs(report: &mut String, kernel: &Kernel) {
+    let run = |path: &'static str| {
+        move || {
+            let status = kernel.run_here(spec(ExecTarget::Path(path.into())));
+            assert_eq!(status, Ok(ExitStatus::Code(0)));
+        }
+    };
+    let digest = *kernel
+        .plan()
+        .named_for_path("/bin/true")
+        .expect("it is there")
+        .digest();
+    race(
+        report,
+        &mut [
+            (
+                "true by digest, on the caller's thread",
+                ROUNDS,
+                Box::new(|| {
+                    let status = kernel.run_here(spec(ExecTarget::Digest(digest)));
+                    assert_eq!(status, Ok(ExitStatus::Code(0)));
+                }),
+            ),
+            (
+                "true by its ticket, on the caller's thread",
+                ROUNDS,
+                Box::new(run("/bin/true")),
+            ),
+            (
+                "true by its ticket, on a thread of its own",
+                ROUNDS,
+                Box::new(|| {
+                    let running = kernel.spawn(spec(ExecTarget::Path("/bin/true".into())));
+                    assert_eq!(running.expect("it starts").wait(), ExitStatus::Code(0));
+                }),
+            ),
+            (
+                "64 KiB of initial data",
+                ROUNDS,
+                Box::new(run("/bin/data64k")),
+            ),
+            ("1 MiB of initial data", 500, Box::new(run("/bin/data1m"))),
+            ("8 MiB of initial data", 100, Box::new(run("/bin/data8m"))),
+            (
+                "original of 150 KiB, hashed",
+                500,
+                Box::new(run("/bin/150k")),
+            ),
+            ("original of 6 MiB, hashed", 50, Box::new(run("/bin/6m"))),
+            ("original of 26 MiB, hashed", 20, Box::new(run("/bin/26m"))),
+            (
+                "peer: posix_spawn and wait of the host's true",
+                500,
+                Box::new(|| {
+                    let status = std::process::Command::new("/bin/true").status();
+                    assert!(status.is_ok_and(|status| status.success()));
+                }),
+            ),
+        ],
+    );
+}
+
+/// The same module under wasmtime-wasi, for the cost of one of its calls.
+fn reference(wasm: &[u8]) -> impl FnMut() {
+    use wasmtime_wasi::p1;
+    let engine = vkernel::engine::engine().expect("an engine");
+    let module = wasmtime::Module::new(&engine, wasm).expect("a module");
+    let mut linker = wasmtime::Linker::new(&engine);
+    p1::add_to_linker_sync(&mut linker, |context: &mut p1::WasiP1Ctx| context).expect("linked");
+    move || {
+        let context = wasmtime_wasi::WasiCtxBuilder::new().build_p1();
+        let mut store = wasmtime::Store::new(&engine, context);
+        store.set_epoch_deadline(1);
+        let instance = linker
+            .instantiate(&mut store, &module)
+            .expect("an instance");
+        let start = instance.get_typed_func::<(), ()>(&mut store, "writes_start");
+        start
+            .expect("exported")
+            .call(&mut store, ())
+            .expect("it runs");
+    }
+}
+
+fn host_calls(report: &mut String, kernel: &Kernel, wasm: &[u8]) {
+    let raw = null();
+    let mut reference = reference(wasm);
+    let mut lines = String::new();
+    race(
+        &mut lines,
+        &mut [
+            (
+                "fd_write of 1 byte to /dev/null",
+                15,
+                Box::new(|| {
+                    let stdio = [None, Some(null()), None];
+                    let target = ExecTarget::Path("/bin/writes".into());
+                    let status = kernel.run_here(ProcessSpec {
+                        stdio,
+                        ..spec(target)
+                    });
+                    assert_eq!(status, Ok(ExitStatus::Code(0)));
+                }),
+            ),
+            (
+                "peer: raw writev of 1 byte to /dev/null",
+                15,
+                Box::new(|| {
+                    for _ in 0..WRITES {
+                        let vectors = [std::io::IoSlice::new(b"x")];
+                        black_box(rustix::io::writev(&raw, &vectors)).expect("it takes it");
+                    }
+                }),
+            ),
+            (
+                "peer: wasmtime-wasi's fd_write of 1 byte to a sink",
+                5,
+                Box::new(&mut reference),
+            ),
+        ],
+    );
+    let _ = writeln!(report, "{WRITES} calls each:\n{lines}");
+}
+
+fn measure() {
+    let mut report = String::new();
+    for tools in [10, 10_000] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (guests, files) = (guests(), files(tools));
+        let rights = ["write", "writev"];
+        let kernel = kernel(dir.path(), &guests, &files, &rights);
+        let _ = writeln!(
+            report,
+            "exec in a kernel with {} tools",
+            kernel.plan().len()
+        );
+        execs(&mut report, &kernel);
+        if tools == 10 {
+            host_calls(&mut report, &kernel, &common::wasm(&guests, &files));
+        } else {
+            let bytes = kernel.plan().encode();
+            race(
+                &mut report,
+                &mut [(
+                    "reading its plan",
+                    200,
+                    Box::new(|| {
+                        assert!(vkernel::plan::Plan::decode(black_box(&bytes)).is_ok());
+                    }),
+                )],
+            );
+        }
+    }
+    println!("{report}");
+}
+
+fn main() {
+    // `cargo test --benches` runs this as well, to see that it still works.
+    let stack = GUEST_STACK + HOST_STACK + (1 << 20);
+    let thread = std::thread::Builder::new().stack_size(stack).spawn(measure);
+    thread.expect("a thread").join().expect("it measured");
+}
