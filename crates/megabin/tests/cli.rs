@@ -1,0 +1,673 @@
+//! The commands, through the real binary, on real files.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+struct Bench {
+    dir: TempDir,
+}
+
+/// A program that exits with `code`; `extra` adds fields.
+fn program(code: u8, extra: &str) -> Vec<u8> {
+    wat::parse_str(format!(
+        r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        {extra} (memory (export "memory") 1) (data (i32.const 8) "image of {code}")
+        (func (export "_start") (call $exit (i32.const {code}))))"#
+    ))
+    .unwrap()
+}
+
+const RECIPE: &str = r#"
+name = "toolbox"
+version = "1.4"
+[[binary]]
+path = "/usr/bin/one"
+module = "one.wasm"
+links = ["/bin/one", "/usr/bin/uno"]
+[[binary]]
+path = "/usr/bin/two"
+module = "two.wasm"
+args = ["-u"]
+keep = "original"
+[[binary]]
+path = "/usr/bin/again"
+module = "one.wasm"
+syscalls = []
+[[binary]]
+path = "/usr/bin/report"
+file = "report"
+interpreter = "/usr/bin/two"
+[[agent_tool]]
+name = "report"
+binary = "/usr/bin/report"
+description = "makes a report"
+input_schema = "schema.json"
+[[agent_tool]]
+name = "third"
+module = "three.wasm"
+[rootfs]
+copy = ["root"]
+"#;
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        let reads = r#"(import "wasi_snapshot_preview1" "fd_read" (func (param i32 i32 i32 i32) (result i32)))"#;
+        bench.file("one.wasm", &program(1, ""));
+        bench.file("two.wasm", &program(2, reads));
+        bench.file("three.wasm", &program(3, ""));
+        bench.file("report", b"#!/usr/bin/two\nhello\n");
+        bench.file("schema.json", br#"{"type": "object"}"#);
+        bench.file("recipe.toml", RECIPE.as_bytes());
+        fs::create_dir_all(bench.path("root/etc")).unwrap();
+        bench.file("root/etc/motd", b"hello\n");
+        std::os::unix::fs::symlink("usr/bin", bench.path("root/sbin")).unwrap();
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    fn run(&self, line: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_megabin"))
+            .args(line.split_whitespace())
+            .current_dir(self.dir.path())
+            .output()
+            .unwrap()
+    }
+
+    #[track_caller]
+    fn ok(&self, line: &str) -> String {
+        let output = self.run(line);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{line}: {stderr}");
+        String::from_utf8(output.stdout).unwrap() + &stderr
+    }
+
+    /// Fails with code 1 and one error that contains `parts`.
+    #[track_caller]
+    fn fails(&self, line: &str, parts: &[&str]) {
+        let output = self.run(line);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{line}: {stderr}");
+        assert!(stderr.contains("megabin: error: "), "{line}: {stderr}");
+        for part in parts {
+            assert!(stderr.contains(part), "{line}: {stderr:?} lacks {part:?}");
+        }
+    }
+
+    fn built() -> Self {
+        let bench = Self::new();
+        bench.ok("keygen --key-id demo --out keys");
+        bench.ok("build recipe.toml -o out --key keys/demo.key");
+        bench
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap()
+    }
+
+    #[track_caller]
+    fn recipe_fails(&self, recipe: &str, parts: &[&str]) {
+        self.file("bad.toml", recipe.as_bytes());
+        self.fails("build bad.toml -o bad", parts);
+        assert!(!self.path("bad/manifest.json").exists());
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn every_command_helps_with_an_example() {
+    let bench = Bench::new();
+    for command in [
+        "keygen",
+        "build",
+        "sign",
+        "verify",
+        "payload",
+        "inspect",
+        "syscalls",
+        "bundle",
+        "precompile",
+        "run",
+    ] {
+        assert!(
+            bench.ok(&format!("{command} --help")).contains("Example"),
+            "{command}"
+        );
+        assert_eq!(
+            bench.run(&format!("{command} --nonsense")).status.code(),
+            Some(2)
+        );
+    }
+    assert_eq!(bench.run("nonsense").status.code(), Some(2));
+    assert!(bench.ok("--help").contains("megabin build toolbox.toml"));
+}
+
+#[test]
+fn keys_are_private_and_not_overwritten() {
+    let bench = Bench::new();
+    bench.ok("keygen --key-id demo --out keys");
+    let (key, pem) = (bench.path("keys/demo.key"), bench.path("keys/demo.pem"));
+    assert_eq!(mode(&key), 0o600);
+    let first = fs::read(&key).unwrap();
+    bench.fails(
+        "keygen --key-id demo --out keys",
+        &["demo.key exists", "--force"],
+    );
+    assert_eq!(fs::read(&key).unwrap(), first);
+    fs::remove_file(&key).unwrap();
+    bench.fails("keygen --key-id demo --out keys", &["demo.pem exists"]);
+    assert!(!key.exists());
+    bench.ok("keygen --key-id demo --out keys --force");
+    assert_eq!((mode(&key), mode(&pem)), (0o600, 0o644));
+    assert_eq!(
+        bench.run("keygen --key-id ../up --out keys").status.code(),
+        Some(2)
+    );
+    assert_eq!(
+        fs::read_dir(bench.path("keys")).unwrap().count(),
+        2,
+        "no temporary file stays"
+    );
+}
+
+#[test]
+fn a_build_is_what_the_recipe_says() {
+    let bench = Bench::built();
+    let manifest = bench.json("out/manifest.json");
+    assert_eq!(manifest["name"], "toolbox");
+    let one = bench.path("out/rootfs/usr/bin/one");
+    let original = megabinary::digest::Digest::of(&fs::read(bench.path("one.wasm")).unwrap());
+    let ticket = fs::read(&one).unwrap();
+    assert_eq!(
+        ticket,
+        format!("#!megabinary /usr/bin/one {original}\n").into_bytes()
+    );
+    assert_eq!(mode(&one), 0o755);
+    let of = |path: &str| {
+        let bytes = fs::read(bench.path("out/rootfs").join(path)).unwrap();
+        manifest["binaries"][megabinary::digest::Digest::of(&bytes).to_string()].clone()
+    };
+    assert_eq!(of("usr/bin/one")["path"], "/usr/bin/one");
+    assert_eq!(
+        of("usr/bin/one")["entry_point"],
+        of("usr/bin/again")["entry_point"]
+    );
+    assert_eq!(of("usr/bin/two")["args"], serde_json::json!(["-u"]));
+    // Exactly what the imports can need; a script has its interpreter's rights and arguments.
+    assert_eq!(
+        of("usr/bin/two")["overrides"]["syscalls"],
+        serde_json::json!(["read"])
+    );
+    assert_eq!(
+        of("usr/bin/report")["overrides"],
+        of("usr/bin/two")["overrides"]
+    );
+    assert_eq!(of("usr/bin/report")["args"], serde_json::json!(["-u"]));
+    assert_eq!(of("usr/bin/report")["entry_point"], "two_start");
+    let tools = manifest["agent_tools"].as_object().unwrap();
+    assert_eq!(tools.len(), 2);
+    assert!(
+        tools
+            .values()
+            .any(|t| t["input_schema"]["type"] == "object")
+    );
+    assert_eq!(
+        fs::read(bench.path("out/rootfs/usr/bin/two")).unwrap(),
+        program_two(&bench)
+    );
+    let link = fs::read_link(bench.path("out/rootfs/bin/one")).unwrap();
+    assert_eq!(link, Path::new("/usr/bin/one"));
+    assert_eq!(
+        fs::read(bench.path("out/rootfs/etc/motd")).unwrap(),
+        b"hello\n"
+    );
+    let names: Vec<_> = fs::read_dir(bench.path("out"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert_eq!(names.len(), 3, "nothing but the output: {names:?}");
+}
+
+fn program_two(bench: &Bench) -> Vec<u8> {
+    fs::read(bench.path("two.wasm")).unwrap()
+}
+
+#[test]
+fn the_same_inputs_give_the_same_bytes() {
+    let bench = Bench::built();
+    bench.ok("build recipe.toml -o other --key keys/demo.key");
+    for name in ["container.wasm", "manifest.json"] {
+        let read = |dir: &str| fs::read(bench.path(dir).join(name)).unwrap();
+        assert_eq!(read("out"), read("other"), "{name}");
+    }
+    // Building over an earlier build keeps other files and changes nothing else.
+    bench.file("out/notes.txt", b"mine");
+    bench.ok("build recipe.toml -o out --key keys/demo.key");
+    assert_eq!(fs::read(bench.path("out/notes.txt")).unwrap(), b"mine");
+    bench.ok("verify out --trust keys");
+}
+
+#[test]
+fn verification_notices_every_change() {
+    let bench = Bench::built();
+    assert!(
+        bench
+            .ok("verify out --trust keys")
+            .contains("signed by demo")
+    );
+    let wasm = fs::read(bench.path("out/container.wasm")).unwrap();
+    let manifest = fs::read_to_string(bench.path("out/manifest.json")).unwrap();
+    for at in (0..wasm.len()).step_by(97).chain([wasm.len() - 1]) {
+        let mut bad = wasm.clone();
+        bad[at] ^= 1;
+        bench.file("out/container.wasm", &bad);
+        bench.fails("verify out --trust keys", &["container.wasm"]);
+    }
+    bench.file("out/container.wasm", &wasm[..wasm.len() - 40]);
+    bench.fails("verify out --trust keys", &["container.wasm"]);
+    bench.file("out/container.wasm", &wasm);
+    for (from, to) in [
+        ("/usr/bin/one", "/usr/bin/won"),
+        ("\"1.4\"", "\"1.5\""),
+        ("read", "write"),
+    ] {
+        assert!(manifest.contains(from));
+        bench.file(
+            "out/manifest.json",
+            manifest.replacen(from, to, 1).as_bytes(),
+        );
+        bench.fails("verify out --trust keys", &["manifest.json", "signature"]);
+    }
+    bench.file("out/manifest.json", manifest.as_bytes());
+    bench.ok("keygen --key-id other --out elsewhere");
+    bench.fails(
+        "verify out --trust elsewhere",
+        &["`demo`, which this node does not trust"],
+    );
+    // Another key under the same name.
+    fs::copy(
+        bench.path("elsewhere/other.pem"),
+        bench.path("elsewhere/demo.pem"),
+    )
+    .unwrap();
+    bench.fails("verify out --trust elsewhere", &["signature"]);
+    bench.fails("verify out --trust nowhere", &["nowhere"]);
+    bench.fails("verify nowhere --trust keys", &["nowhere/manifest.json"]);
+}
+
+#[test]
+fn signing_replaces_the_signature_and_refuses_a_broken_pair() {
+    let bench = Bench::new();
+    bench.ok("keygen --key-id demo --out keys");
+    assert!(bench.ok("build recipe.toml -o out").contains("not signed"));
+    bench.fails("verify out --trust keys", &["not signed", "megabin sign"]);
+    bench.ok("sign out --key keys/demo.key");
+    bench.ok("verify out --trust keys");
+    fs::set_permissions(
+        bench.path("keys/demo.key"),
+        PermissionsExt::from_mode(0o644),
+    )
+    .unwrap();
+    assert!(
+        bench
+            .ok("sign out --key keys/demo.key")
+            .contains("open to others")
+    );
+    bench.fails("sign out --key keys/demo.pem", &["demo.pem"]);
+    bench.file("out/container.wasm", &program(9, ""));
+    bench.fails("sign out --key keys/demo.key", &["container.wasm"]);
+}
+
+#[test]
+fn openssl_alone_checks_the_signature() {
+    let bench = Bench::built();
+    let payload = bench.run("payload out").stdout;
+    bench.file("payload", &payload);
+    let signature = bench.json("out/manifest.json")["signatures"]["signature"].clone();
+    bench.file(
+        "signature.b64",
+        format!("{}\n", signature.as_str().unwrap()).as_bytes(),
+    );
+    let openssl = |args: &str| {
+        Command::new("openssl")
+            .args(args.split_whitespace())
+            .current_dir(bench.dir.path())
+            .output()
+            .expect("this test needs openssl: apt-get install openssl")
+    };
+    let decoded = openssl("base64 -d -A -in signature.b64 -out signature");
+    assert!(decoded.status.success());
+    let check = "dgst -sha256 -verify keys/demo.pem -signature signature payload";
+    assert!(openssl(check).status.success());
+    bench.file("payload", &[&payload[..], b"x"].concat());
+    assert!(!openssl(check).status.success());
+}
+
+#[test]
+fn inspect_and_syscalls_tell_what_is_there() {
+    let bench = Bench::built();
+    let text = bench.ok("inspect out");
+    assert!(
+        text.contains("toolbox 1.4") && text.contains("/usr/bin/report, tool report"),
+        "{text}"
+    );
+    let json: Value = serde_json::from_str(&bench.ok("inspect out --json")).unwrap();
+    assert_eq!(
+        json["programs"].as_array().unwrap().len(),
+        3,
+        "equal modules are linked once"
+    );
+    assert_eq!(json["targets"].as_array().unwrap().len(), 5);
+    assert_eq!(json["key_id"], "demo");
+    assert_eq!(
+        json["container_id"],
+        bench.json("out/manifest.json")["container_id"]
+    );
+    let text = bench.ok("syscalls two.wasm");
+    assert!(
+        text.contains("always allowed") && text.ends_with("syscalls = [\"read\"]\n"),
+        "{text}"
+    );
+    bench.fails("syscalls report", &["not a WebAssembly module"]);
+}
+
+#[test]
+fn a_bundle_is_complete() {
+    let bench = Bench::built();
+    bench.ok("bundle out -o bundle --env A=b --env PATH=/bin -- /usr/bin/one -x y");
+    let config = bench.json("bundle/config.json");
+    assert_eq!(
+        config["process"]["args"],
+        serde_json::json!(["/usr/bin/one", "-x", "y"])
+    );
+    let env = config["process"]["env"].as_array().unwrap();
+    assert!(env.contains(&"A=b".into()) && env.contains(&"PATH=/bin".into()) && env.len() == 3);
+    assert_eq!(config["process"]["noNewPrivileges"], true);
+    for name in ["container.wasm", "manifest.json"] {
+        let read = |dir: &str| fs::read(bench.path(dir).join(name)).unwrap();
+        assert_eq!(read("out"), read("bundle"), "{name}");
+    }
+    assert!(bench.path("bundle/rootfs/usr/bin/one").is_file());
+    assert!(bench.path("bundle/rootfs/proc").is_dir());
+    // A bundle's files are its own.
+    bench.file("bundle/rootfs/usr/bin/one", b"changed");
+    assert_ne!(
+        fs::read(bench.path("out/rootfs/usr/bin/one")).unwrap(),
+        b"changed"
+    );
+    bench.fails("bundle out -o bundle -- /usr/bin/one", &["--force"]);
+    bench.ok("bundle out -o bundle --force -- /usr/bin/two");
+    assert_eq!(
+        bench.json("bundle/config.json")["process"]["args"][0],
+        "/usr/bin/two"
+    );
+    bench.fails("bundle out -o root --force -- /x", &["no config.json"]);
+    assert!(bench.path("root/etc/motd").exists());
+    assert!(
+        bench
+            .ok("bundle out -o b2 -- /usr/bin/unknown")
+            .contains("names no binary")
+    );
+    assert_eq!(bench.run("bundle out -o b3").status.code(), Some(2));
+    assert_eq!(
+        bench
+            .run("bundle out -o b3 --env novalue -- /x")
+            .status
+            .code(),
+        Some(2)
+    );
+    let left = fs::read_dir(bench.dir.path()).unwrap();
+    let hidden = left.filter(|e| {
+        e.as_ref()
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .starts_with('.')
+    });
+    assert_eq!(hidden.count(), 0, "no temporary folder stays");
+}
+
+#[test]
+fn recipes_that_contradict_themselves_are_refused() {
+    let bench = Bench::new();
+    let head = "name = \"t\"\nversion = \"1\"\n";
+    let one = "[[binary]]\npath = \"/one\"\nmodule = \"one.wasm\"\n";
+    let fails = |body: &str, parts: &[&str]| bench.recipe_fails(&format!("{head}{body}"), parts);
+    fails(
+        &format!("{one}syscals = []\n"),
+        &["bad.toml", "syscals", "unknown field"],
+    );
+    fails(&format!("colour = 1\n{one}"), &["colour"]);
+    fails("", &["nothing to build"]);
+    fails(
+        &format!("{one}syscalls = [\"raed\"]\n"),
+        &["binary /one: syscalls", "raed"],
+    );
+    fails(&format!("{one}{one}"), &["/one is used twice"]);
+    fails(
+        &format!("{one}links = [\"/one\"]\n"),
+        &["/one is used twice"],
+    );
+    fails(
+        &format!("{one}links = [\"one\"]\n"),
+        &["binary /one: links"],
+    );
+    fails(
+        &format!("{one}keep = \"all\"\n"),
+        &["\"ticket\" or \"original\""],
+    );
+    fails(&format!("{one}exec = [\"/two\"]\n"), &["`exec` names /two"]);
+    fails(
+        "[[binary]]\npath = \"/s\"\nfile = \"report\"\n",
+        &["needs an `interpreter`"],
+    );
+    fails("[[binary]]\npath = \"/s\"\n", &["say what runs"]);
+    fails(
+        "[[binary]]\npath = \"/../s\"\nmodule = \"one.wasm\"\n",
+        &["binary /../s: path"],
+    );
+    let script = "[[binary]]\npath = \"/s\"\nfile = \"report\"\ninterpreter = \"/one\"\n";
+    fails(script, &["`interpreter` names /one"]);
+    let nested = "[[binary]]\npath = \"/t\"\nfile = \"report\"\ninterpreter = \"/s\"\n";
+    fails(&format!("{one}{script}{nested}"), &["itself a script"]);
+    fails(
+        &format!("{one}[policies]\nnetworking = \"all\"\n"),
+        &["policies.networking", "\"host\""],
+    );
+    fails(
+        &format!("{one}[policies]\nexec = \"some\"\n"),
+        &["policies.exec"],
+    );
+    let tool = "[[agent_tool]]\nname = \"t\"\nbinary = \"/one\"\n";
+    fails(&format!("{one}{tool}{tool}"), &["agent_tool t", "twice"]);
+    fails(&format!("{one}{tool}args = []\n"), &["set them there"]);
+    fails(tool, &["`binary` names /one"]);
+    let other = "[[agent_tool]]\nname = \"u\"\nbinary = \"/one\"\n";
+    fails(&format!("{one}{tool}{other}"), &["run the same file"]);
+    fails(
+        "[[binary]]\npath = \"/x\"\nmodule = \"missing.wasm\"\n",
+        &["missing.wasm"],
+    );
+    fails(
+        "[[binary]]\npath = \"/x\"\nmodule = \"report\"\n",
+        &["not a WebAssembly module"],
+    );
+    fails(
+        "[[binary]]\npath = \"/x\"\nmodule = \"root\"\n",
+        &["not a regular file"],
+    );
+    let original = |path: &str| {
+        format!("[[binary]]\npath = \"{path}\"\nmodule = \"one.wasm\"\nkeep = \"original\"\n")
+    };
+    fails(
+        &format!("{}{}", original("/a"), original("/b")),
+        &["/a and /b have the same bytes"],
+    );
+    let same_name = "[[binary]]\npath = \"/two/one\"\nmodule = \"two.wasm\"\n";
+    fails(
+        &format!("{one}{same_name}"),
+        &["two programs are called `one`", "`name`"],
+    );
+    fails(
+        &format!("{one}[rootfs]\ncopy = [\"nowhere\"]\n"),
+        &["nowhere"],
+    );
+    bench.recipe_fails(&format!("name = \"t\"\n{one}"), &["version"]);
+    bench.recipe_fails("name = [", &["bad.toml"]);
+    bench.fails("build none.toml -o bad", &["reading the recipe none.toml"]);
+}
+
+#[test]
+fn what_an_author_should_know_is_said() {
+    let bench = Bench::new();
+    bench.file("report", b"#!/usr/bin/perl\n");
+    let recipe = RECIPE.replace(
+        "[rootfs]",
+        "[policies]\ndefault_syscalls = [\"socket\"]\n[rootfs]",
+    );
+    bench.file("recipe.toml", recipe.as_bytes());
+    fs::create_dir_all(bench.path("root/usr/bin")).unwrap();
+    bench.file("root/usr/bin/one", b"native");
+    let text = bench.ok("build recipe.toml -o out");
+    assert!(
+        text.contains("warning: binary /usr/bin/report: its first line names"),
+        "{text}"
+    );
+    assert!(
+        text.contains("default_syscalls gives /usr/bin/one more than it needs: socket"),
+        "{text}"
+    );
+    assert!(text.contains("/usr/bin/one replaces a file"), "{text}");
+}
+
+#[test]
+fn an_output_folder_is_never_harmed() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.path("mine/rootfs")).unwrap();
+    bench.file("mine/rootfs/precious", b"x");
+    bench.fails(
+        "build recipe.toml -o mine",
+        &["mine/rootfs", "no container.wasm beside it"],
+    );
+    assert!(bench.path("mine/rootfs/precious").exists());
+    // A recipe that copies the very folder it would replace.
+    fs::rename(bench.path("root"), bench.path("rootfs")).unwrap();
+    bench.file(
+        "recipe.toml",
+        RECIPE.replace("\"root\"", "\"rootfs\"").as_bytes(),
+    );
+    bench.file("container.wasm", b"");
+    bench.fails("build recipe.toml -o .", &["is copied by the recipe"]);
+    assert!(bench.path("rootfs/etc/motd").exists());
+}
+
+#[test]
+fn a_build_that_dies_leaves_the_earlier_one_or_none() {
+    let bench = Bench::built();
+    let before = fs::read(bench.path("out/manifest.json")).unwrap();
+    bench.file("root/big", &vec![1; 1 << 20]);
+    // A file larger than the limit kills the process in the middle of writing.
+    let killed = Command::new("sh")
+        .args(["-c", "ulimit -f 64; exec \"$0\" build recipe.toml -o out"])
+        .arg(env!("CARGO_BIN_EXE_megabin"))
+        .current_dir(bench.dir.path())
+        .output()
+        .unwrap();
+    assert!(!killed.status.success());
+    assert_eq!(fs::read(bench.path("out/manifest.json")).unwrap(), before);
+    bench.ok("verify out --trust keys");
+    bench.ok("build recipe.toml -o out --key keys/demo.key");
+    let names = fs::read_dir(bench.path("out")).unwrap().count();
+    assert_eq!(names, 3, "the leftovers of the dead build are gone");
+}
+
+#[test]
+fn links_in_copied_folders_never_lead_out() {
+    let bench = Bench::new();
+    let outside = bench.path("outside");
+    fs::create_dir(&outside).unwrap();
+    std::os::unix::fs::symlink(&outside, bench.path("root/usr")).unwrap();
+    std::os::unix::fs::symlink("../../../../../../tmp", bench.path("root/bin")).unwrap();
+    let output = bench.run("build recipe.toml -o out");
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    assert!(!Path::new("/tmp/one").exists());
+    // Inside the root the link's target does not exist, and nothing is made through it.
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn an_image_with_linked_folders_gets_no_looping_link() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.path("root/usr/bin")).unwrap();
+    std::os::unix::fs::symlink("usr/bin", bench.path("root/bin")).unwrap();
+    bench.ok("build recipe.toml -o out");
+    let one = bench.path("out/rootfs/usr/bin/one");
+    assert!(
+        one.symlink_metadata().unwrap().is_file(),
+        "/bin/one is /usr/bin/one already"
+    );
+    assert!(
+        fs::read(one)
+            .unwrap()
+            .starts_with(b"#!megabinary /usr/bin/one ")
+    );
+}
+
+/// The specification's stubs are enough for another engine: node's WASI, `vkernel` unused.
+#[test]
+fn node_runs_a_linked_program() {
+    let bench = Bench::built();
+    bench.file(
+        "run.mjs",
+        br#"import { WASI } from 'node:wasi'; import fs from 'node:fs';
+const [wasm, id] = process.argv.slice(2);
+const wasi = new WASI({ version: 'preview1', args: ['prog'], env: {} });
+const module = new WebAssembly.Module(fs.readFileSync(wasm));
+const imports = { wasi_snapshot_preview1: { ...wasi.wasiImport }, vkernel: {} };
+for (const i of WebAssembly.Module.imports(module)) imports[i.module][i.name] ??= () => 52;
+const { exports } = new WebAssembly.Instance(module, imports);
+wasi.initialize({ exports: { memory: exports.memory } });
+const words = [0, 1, 2, 3].map(i => BigInt.asIntN(64, BigInt('0x' + id.slice(i * 16, i * 16 + 16))));
+process.exitCode = exports._dispatch(...words) === -1 ? 100 : 0;"#,
+    );
+    let node = |id: &str| {
+        Command::new("node")
+            .args(["--no-warnings", "run.mjs", "out/container.wasm", id])
+            .current_dir(bench.dir.path())
+            .output()
+            .expect("this test needs node: apt-get install nodejs")
+    };
+    let ticket = fs::read(bench.path("out/rootfs/usr/bin/one")).unwrap();
+    let id = megabinary::digest::Digest::of(&ticket).to_string();
+    let output = node(id.strip_prefix("sha256:").unwrap());
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(node(&"0".repeat(64)).status.code(), Some(100));
+}
