@@ -1,10 +1,10 @@
 //! From a path to the object it names, inside the container's root.
 //!
 //! Fast: one `openat2` that may not leave the mount it starts on. The mount was judged when the
-//! start was opened, so whatever it says, found or not, holds. Only where a path crosses mounts
-//! is the result judged again, and only where that fails, or leads into a procfs, is the path
-//! walked component by component ([`super::walk`]), because only then can the virtual tree be
-//! what it names. The walk alone gives the same answers; tests compare the two.
+//! start was opened, so whatever it says, found or not, holds. Only a path that crosses mounts is
+//! walked component by component ([`super::walk`]), because only there can something stand that
+//! guests may not have; on the other side the rest is again one `openat2`. The walk alone gives
+//! the same answers; tests compare the two.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -107,9 +107,13 @@ fn join(dir: &[u8], path: &[u8]) -> Vec<u8> {
     joined
 }
 
-enum Fast {
+/// What one lookup on one mount found.
+pub(super) enum Fast {
+    /// This.
     Found(HostNode),
+    /// That it does not exist or cannot be reached; final.
     Failed(Errno),
+    /// That the path leaves the mount.
     Unsure,
 }
 
@@ -166,12 +170,12 @@ impl Vfs {
         check_path(path)?;
         let flags = path_flags(follow);
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        for _ in 0..=RACES {
+        let attempts = if self.has_openat2() { RACES } else { 0 };
+        for _ in 0..attempts {
             match rustix::fs::openat2(self.root(), path, flags, Mode::empty(), resolve) {
                 Err(rustix::io::Errno::AGAIN) => {}
                 Ok(fd) if class_of(&fd)? == FsClass::Ordinary => return Ok(fd),
                 Ok(_) => return Err(Errno::ACCES),
-                Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => break,
                 Err(error) => return Err(super::procfd::host_limit(error)),
             }
         }
@@ -191,22 +195,13 @@ impl Vfs {
     fn from_root(&self, ctx: &Context<'_>, path: &[u8], follow: bool) -> Result<Node> {
         check_path(path)?;
         if self.has_openat2() {
-            if !self.proc_overlay() && !self.dev_overlay() {
-                match self.fast(self.root(), path, follow, ResolveFlags::IN_ROOT) {
-                    Fast::Found(node) => return Ok(Node::Host(node)),
-                    Fast::Failed(error) => return Err(error),
-                    Fast::Unsure => {}
+            let overlaid = self.proc_overlay() || self.dev_overlay();
+            match self.fast(self.root(), path, follow, ResolveFlags::IN_ROOT) {
+                Fast::Found(node) if !overlaid || !self.is_overlaid(&node.stat) => {
+                    return Ok(Node::Host(node));
                 }
-            }
-            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-            let flags = path_flags(follow);
-            if let Ok(fd) = rustix::fs::openat2(self.root(), path, flags, Mode::empty(), resolve)
-                && class_of(&fd)? == FsClass::Ordinary
-            {
-                let stat = rustix::fs::fstat(&fd)?;
-                if !self.is_overlaid(&stat) {
-                    return Ok(Node::Host(HostNode { fd, stat }));
-                }
+                Fast::Failed(error) if !overlaid => return Err(error),
+                _ => {}
             }
         }
         Walk::new(self, ctx).run(path, follow)
@@ -221,7 +216,13 @@ impl Vfs {
     }
 
     /// One lookup on the mount of `dir`, which was judged when it was opened.
-    fn fast(&self, dir: BorrowedFd<'_>, path: &[u8], follow: bool, scope: ResolveFlags) -> Fast {
+    pub(super) fn fast(
+        &self,
+        dir: BorrowedFd<'_>,
+        path: &[u8],
+        follow: bool,
+        scope: ResolveFlags,
+    ) -> Fast {
         let resolve = scope | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
         for _ in 0..=RACES {
             match rustix::fs::openat2(dir, path, path_flags(follow), Mode::empty(), resolve) {

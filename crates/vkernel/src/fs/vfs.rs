@@ -139,6 +139,16 @@ impl Vfs {
         })
     }
 
+    /// The same file system, resolved as where the host has no `openat2`: slower, with the same
+    /// answers, which tests compare.
+    #[must_use]
+    pub fn without_openat2(self) -> Vfs {
+        Vfs {
+            openat2: false,
+            ..self
+        }
+    }
+
     /// The container's root, `O_PATH`.
     #[must_use]
     pub fn root(&self) -> BorrowedFd<'_> {

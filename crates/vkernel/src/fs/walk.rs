@@ -6,10 +6,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::judge::{FsClass, class_of};
-use super::resolve::{HostNode, Node, check_path, is_dir};
+use super::resolve::{Fast, HostNode, Node, check_path, is_dir};
 use super::vfs::{Context, Vfs};
 use super::vnode::{VKind, VNode};
 use super::{Result, kind::FileKind};
@@ -85,8 +85,7 @@ impl<'a> Walk<'a> {
     /// Walks along `path` and gives what it names.
     pub(super) fn run(mut self, path: &[u8], follow: bool) -> Result<Node> {
         check_path(path)?;
-        // What is still to be walked, as components in reverse with the remaining text of each
-        // link unfolded onto it.
+        // What is still to be walked; a link's text is put in front of it.
         let mut rest: Vec<u8> = path.to_vec();
         loop {
             if rest.first() == Some(&b'/') {
@@ -114,8 +113,8 @@ impl<'a> Walk<'a> {
                         self.stack.pop();
                     }
                 }
-                name => match self.step(name)? {
-                    Step::Link(target) if !last || follow || must_be_dir => {
+                name => match self.step(name, !last || follow || must_be_dir)? {
+                    Step::Link(target) => {
                         self.links += 1;
                         if self.links > MAX_LINKS {
                             return Err(Errno::LOOP);
@@ -131,12 +130,13 @@ impl<'a> Walk<'a> {
                         rest = unfolded;
                         continue;
                     }
-                    Step::Link(_) => return self.entry(name),
                     Step::Node(node) => {
-                        if let Some(found) =
-                            self.enter(node, last, follow || must_be_dir, must_be_dir)?
-                        {
+                        let follows = follow || must_be_dir;
+                        if let Some(found) = self.enter(node, last, follows, must_be_dir)? {
                             return Ok(found);
+                        }
+                        if !last && let Some(found) = self.shortcut(&rest, follow) {
+                            return found.map(Node::Host);
                         }
                     }
                 },
@@ -144,6 +144,34 @@ impl<'a> Walk<'a> {
             if last {
                 return self.here();
             }
+        }
+    }
+
+    /// On the far side of a mount point: the rest in one lookup, unless it leads over another.
+    fn shortcut(&self, rest: &[u8], follow: bool) -> Option<Result<HostNode>> {
+        let [
+            ..,
+            before,
+            Place::Host {
+                fd,
+                dev,
+                is_dev: false,
+            },
+        ] = &self.stack[..]
+        else {
+            return None;
+        };
+        let crossed = !matches!(before, Place::Host { dev: outer, .. } if outer == dev);
+        if !crossed || !self.vfs.has_openat2() {
+            return None;
+        }
+        match self
+            .vfs
+            .fast(fd.as_fd(), rest, follow, ResolveFlags::BENEATH)
+        {
+            Fast::Found(node) => Some(Ok(node)),
+            Fast::Failed(error) => Some(Err(error)),
+            Fast::Unsure => None,
         }
     }
 
@@ -182,8 +210,9 @@ impl<'a> Walk<'a> {
         Ok(HostNode { fd, stat })
     }
 
-    /// Looks `name` up in the current directory and judges what is there.
-    fn step(&self, name: &[u8]) -> Result<Step> {
+    /// Looks `name` up in the current directory and judges what is there. A link is read only if
+    /// it is to be followed: reading changes its access time.
+    fn step(&self, name: &[u8], follow: bool) -> Result<Step> {
         let at_root = self.stack.len() == 1;
         if at_root && name == b"proc" && self.vfs.proc_overlay() {
             return Ok(Step::Node(Node::Virtual(VNode::Proc)));
@@ -196,7 +225,7 @@ impl<'a> Walk<'a> {
         };
         match node {
             Node::Virtual(node) => match node.kind() {
-                VKind::Link => Ok(match node {
+                VKind::Link if follow => Ok(match node {
                     VNode::Fd(number) => Step::Node(Node::Descriptor(number)),
                     node => Step::Link(node.target(self.ctx.pid)),
                 }),
@@ -205,6 +234,9 @@ impl<'a> Walk<'a> {
             Node::Host(node) if FileKind::of(&node.stat) == FileKind::Symlink => {
                 if class_of(&node.fd)? != FsClass::Ordinary {
                     return Err(Errno::ACCES);
+                }
+                if !follow {
+                    return Ok(Step::Node(Node::Host(node)));
                 }
                 let target = rustix::fs::readlinkat(&node.fd, c"", Vec::with_capacity(256))?;
                 let target = target.into_bytes();

@@ -1,10 +1,8 @@
-//! Files as POSIX has them, through real host calls, in a directory as root.
-
-mod support;
+// Included once for each way of resolving paths; the including module says which by `WALK`.
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
-use support::{Arg, Calls, Ours, Side, rights};
+use crate::support::{Arg, Calls, Ours, Side, rights};
 use vkernel::errno::Errno;
 
 const CREATE: u32 = 1;
@@ -21,7 +19,9 @@ fn err<T>(errno: Errno) -> Result<T, u16> {
 
 fn guest() -> (tempfile::TempDir, Ours) {
     let dir = tempfile::tempdir().unwrap();
-    let guest = Ours::at(dir.path());
+    let root = std::fs::File::open(dir.path()).unwrap();
+    let vfs = vkernel::fs::Vfs::new(vkernel::fs::Root::At(root.into())).unwrap();
+    let guest = Ours::new(if WALK { vfs.without_openat2() } else { vfs });
     (dir, guest)
 }
 

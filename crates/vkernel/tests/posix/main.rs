@@ -1,0 +1,15 @@
+//! Files as POSIX has them, through real host calls, in a directory as root: every case with
+//! paths resolved by `openat2` and by walking.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod fast {
+    const WALK: bool = false;
+    include!("cases.rs");
+}
+
+mod walking {
+    const WALK: bool = true;
+    include!("cases.rs");
+}
