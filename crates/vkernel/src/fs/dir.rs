@@ -82,7 +82,7 @@ impl Vfs {
         rustix::fs::seek(dir, SeekFrom::Start(cookie))?;
         // `..` of the root is the root: the inode of what is above it is nobody's business.
         let stat = rustix::fs::fstat(dir)?;
-        let top = (FileId::from(&stat) == self.root_id()).then_some(stat.st_ino as u64);
+        let top = (FileId::from(&stat) == self.root_id()).then_some(stat.st_ino);
         let mut chunk = vec![0u8; out.buffer.len().clamp(SMALLEST_CHUNK, CHUNK)];
         loop {
             let filled = getdents(dir, &mut chunk)?;

@@ -102,16 +102,16 @@ pub fn within_limit(file: &HostFile, len: u64, at: Option<u64>, limit: u64) -> R
 
 /// `fd_seek`: `whence` is 0 for the start, 1 for the offset, 2 for the end. Gives the offset.
 pub fn seek(file: &HostFile, by: i64, whence: u32) -> Result<u64> {
+    // A directory's offset belongs to its listing.
+    if file.kind() == FileKind::Directory {
+        return Err(Errno::BADF);
+    }
     let to = match whence {
         0 => SeekFrom::Start(u64::try_from(by).map_err(|_| Errno::INVAL)?),
         1 => SeekFrom::Current(by),
         2 => SeekFrom::End(by),
         _ => return Err(Errno::INVAL),
     };
-    // A directory's offset belongs to its listing.
-    if file.kind() == FileKind::Directory {
-        return Err(Errno::BADF);
-    }
     if file.is_terminal() {
         return Err(Errno::SPIPE);
     }

@@ -72,17 +72,21 @@ impl Filestat {
     }
 }
 
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "the link count is narrower on other machines"
+)]
 impl From<&Stat> for Filestat {
     fn from(stat: &Stat) -> Self {
         Filestat {
-            dev: stat.st_dev as u64,
-            ino: stat.st_ino as u64,
+            dev: stat.st_dev,
+            ino: stat.st_ino,
             kind: FileKind::of(stat),
             nlink: stat.st_nlink as u64,
             size: stat.st_size as u64,
-            atim: nanoseconds(stat.st_atime as i64, stat.st_atime_nsec as i64),
-            mtim: nanoseconds(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
-            ctim: nanoseconds(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+            atim: nanoseconds(stat.st_atime, stat.st_atime_nsec as i64),
+            mtim: nanoseconds(stat.st_mtime, stat.st_mtime_nsec as i64),
+            ctim: nanoseconds(stat.st_ctime, stat.st_ctime_nsec as i64),
         }
     }
 }

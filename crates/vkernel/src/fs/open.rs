@@ -110,6 +110,11 @@ impl Vfs {
         if request.create && request.directory {
             return Err(Errno::INVAL);
         }
+        if request.create && path.ends_with(b"/") {
+            // Nothing of that name can be made, whatever is there already.
+            self.resolve_parent(ctx, base, path)?;
+            return Err(Errno::ISDIR);
+        }
         let follow = request.follow && !(request.create && request.exclusive);
         match self.resolve(ctx, base, path, follow) {
             Ok(_) if request.create && request.exclusive => Err(Errno::EXIST),
@@ -137,7 +142,7 @@ impl Vfs {
             let base = from.as_ref().map_or(base, |dir| Base::Dir(dir.as_fd()));
             let parent = self.resolve_parent(ctx, base, &path)?;
             if path.ends_with(b"/") {
-                return Err(Errno::ISDIR);
+                return Err(Errno::ISDIR); // A link's text.
             }
             let mode = Mode::from_raw_mode(0o666);
             match rustix::fs::openat(&parent.dir, &parent.name, flags, mode) {
@@ -208,7 +213,6 @@ impl Vfs {
         let flags = match FileKind::of(&node.stat) {
             FileKind::Symlink if request.directory => return Err(Errno::NOTDIR),
             FileKind::Symlink => return Err(Errno::LOOP),
-            FileKind::Directory if request.directory => directory_flags(),
             FileKind::Directory if request.changes() || request.create => {
                 return Err(Errno::ISDIR);
             }
@@ -230,9 +234,7 @@ impl Vfs {
         request: &OpenRequest,
     ) -> Result<OpenFile> {
         match (node.kind(), node) {
-            (VKind::Directory, _)
-                if request.directory || !(request.changes() || request.create) =>
-            {
+            (VKind::Directory, _) if !(request.changes() || request.create) => {
                 Ok(OpenFile::Virtual(node))
             }
             (VKind::Directory, _) => Err(Errno::ISDIR),
@@ -267,7 +269,7 @@ impl Vfs {
             OpenFile::Host(file) => file,
         };
         if file.kind() == FileKind::Directory {
-            if !request.directory && (request.changes() || request.create) {
+            if request.changes() || request.create {
                 return Err(Errno::ISDIR);
             }
             let fd = self.proc_fd().reopen(file.fd(), directory_flags())?;

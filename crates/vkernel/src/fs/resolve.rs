@@ -130,9 +130,9 @@ impl Vfs {
         check_path(path)?;
         let base = if path[0] == b'/' { Base::Root } else { base };
         match base {
-            Base::Root => self.from_root(ctx, path, follow),
-            Base::Cwd => self.from_root(ctx, &join(ctx.cwd, path), follow),
-            Base::Virtual(node) => Walk::new(self, ctx).from_virtual(node)?.run(path, follow),
+            Base::Root => self.below_root(ctx, path, follow),
+            Base::Cwd => self.below_root(ctx, &join(ctx.cwd, path), follow),
+            Base::Virtual(node) => Walk::new(self, ctx).starting_in(node)?.run(path, follow),
             Base::Dir(dir) => {
                 if self.has_openat2() && !self.proc_overlay() && !self.dev_overlay() {
                     match self.fast(dir, path, follow, ResolveFlags::BENEATH) {
@@ -142,9 +142,9 @@ impl Vfs {
                     }
                 }
                 match self.path_of(dir) {
-                    Ok(start) => self.from_root(ctx, &join(&start, path), follow),
+                    Ok(start) => self.below_root(ctx, &join(&start, path), follow),
                     // Removed, or outside the root: nothing above it can be named from here.
-                    Err(_) => Walk::new(self, ctx).from_detached(dir)?.run(path, follow),
+                    Err(_) => Walk::new(self, ctx).starting_at(dir)?.run(path, follow),
                 }
             }
         }
@@ -192,7 +192,7 @@ impl Vfs {
         }
     }
 
-    fn from_root(&self, ctx: &Context<'_>, path: &[u8], follow: bool) -> Result<Node> {
+    fn below_root(&self, ctx: &Context<'_>, path: &[u8], follow: bool) -> Result<Node> {
         check_path(path)?;
         if self.has_openat2() {
             let overlaid = self.proc_overlay() || self.dev_overlay();

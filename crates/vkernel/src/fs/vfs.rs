@@ -100,7 +100,7 @@ impl FileId {
 
 impl From<&rustix::fs::Stat> for FileId {
     fn from(stat: &rustix::fs::Stat) -> Self {
-        FileId(stat.st_dev as u64, stat.st_ino as u64)
+        FileId(stat.st_dev, stat.st_ino)
     }
 }
 

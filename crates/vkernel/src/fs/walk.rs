@@ -59,7 +59,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Starts in the virtual tree.
-    pub(super) fn from_virtual(mut self, node: VNode) -> Result<Walk<'a>> {
+    pub(super) fn starting_in(mut self, node: VNode) -> Result<Walk<'a>> {
         let mut ancestors = Vec::new();
         let mut next = Some(node);
         while let Some(node) = next {
@@ -71,11 +71,11 @@ impl<'a> Walk<'a> {
     }
 
     /// Starts in a directory of which nobody knows where it is: `..` stays there.
-    pub(super) fn from_detached(mut self, dir: BorrowedFd<'_>) -> Result<Walk<'a>> {
+    pub(super) fn starting_at(mut self, dir: BorrowedFd<'_>) -> Result<Walk<'a>> {
         let stat = rustix::fs::fstat(dir)?;
         self.stack.push(Place::Host {
             fd: dir.try_clone_to_owned()?,
-            dev: stat.st_dev as u64,
+            dev: stat.st_dev,
             is_dev: false,
         });
         self.floor = 2;
@@ -253,7 +253,7 @@ impl<'a> Walk<'a> {
     /// Replaces what guests may not have by what they see in its place.
     fn judge(&self, node: HostNode) -> Result<Node> {
         let known = match self.stack.last() {
-            Some(Place::Host { dev, .. }) => *dev == node.stat.st_dev as u64,
+            Some(Place::Host { dev, .. }) => *dev == node.stat.st_dev,
             _ => false,
         };
         if known {
@@ -261,7 +261,7 @@ impl<'a> Walk<'a> {
         }
         match class_of(&node.fd)? {
             FsClass::Ordinary => Ok(Node::Host(node)),
-            FsClass::Proc if is_dir(&node.stat) && node.stat.st_ino as u64 == PROC_ROOT_INODE => {
+            FsClass::Proc if is_dir(&node.stat) && node.stat.st_ino == PROC_ROOT_INODE => {
                 Ok(Node::Virtual(VNode::Proc))
             }
             // A mount point that is there to be seen, with nothing in it.
@@ -281,7 +281,7 @@ impl<'a> Walk<'a> {
         match node {
             Node::Host(node) if is_dir(&node.stat) => {
                 let is_dev = self.vfs.dev_overlay() && self.stack.len() == 1 && self.is_dev(&node);
-                let dev = node.stat.st_dev as u64;
+                let dev = node.stat.st_dev;
                 if last {
                     return Ok(Some(Node::Host(node)));
                 }
@@ -327,7 +327,7 @@ impl<'a> Walk<'a> {
             }
             OpenFile::Host(file) if file.kind() == FileKind::Directory => {
                 let fd = file.fd().try_clone_to_owned()?;
-                let dev = rustix::fs::fstat(&fd)?.st_dev as u64;
+                let dev = rustix::fs::fstat(&fd)?.st_dev;
                 self.stack.truncate(1);
                 self.stack.push(Place::Host {
                     fd,

@@ -5,6 +5,7 @@ use wasmtime::Linker;
 use crate::descriptor::{FdTable, HostFile, OpenFile};
 use crate::errno::Errno;
 use crate::fs::io;
+use crate::fs::kind::FileKind;
 use crate::fs::rights::FdRights;
 use crate::host_fn;
 use crate::process::{End, Fail, HostResult, ProcState};
@@ -22,13 +23,16 @@ pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// The host's file behind `fd`: `EISDIR` or `EBADF` for a directory of the virtual tree, as a
-/// read or write of a real one gives.
+/// The host's file behind `fd`. Reading a directory is `EISDIR`, writing one `EBADF`, whether it is
+/// real or of the virtual tree; the host's answer would depend on how far it has been listed.
 #[inline]
 fn host(fds: &FdTable, fd: u32, needed: FdRights) -> Result<&HostFile, Errno> {
     let descriptor = fds.get(fd)?;
     descriptor.require(needed)?;
     match descriptor.file() {
+        OpenFile::Host(file) if file.kind() == FileKind::Directory && needed == FdRights::READ => {
+            Err(Errno::ISDIR)
+        }
         OpenFile::Host(file) => Ok(file),
         OpenFile::Virtual(_) if needed == FdRights::READ => Err(Errno::ISDIR),
         OpenFile::Virtual(_) => Err(Errno::BADF),

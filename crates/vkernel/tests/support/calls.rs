@@ -137,6 +137,13 @@ pub trait Calls: Side {
         Ok(self.get(DATA, got))
     }
 
+    fn read_one(&mut self, fd: u32, len: u32) -> Outcome<Vec<u8>> {
+        let (list, count) = self.vectors(&[(DATA, len)]);
+        self.raw("fd_read", &[W(fd), list, count, W(OUT)])?;
+        let got = self.out32();
+        Ok(self.get(DATA, got))
+    }
+
     fn pwrite(&mut self, fd: u32, bytes: &[u8], at: u64) -> Outcome<u32> {
         self.put(DATA, bytes);
         let (list, count) = self.vectors(&[(DATA, bytes.len() as u32)]);

@@ -1,0 +1,1 @@
+//! Chosen calls, compared one by one.
