@@ -1,5 +1,7 @@
 //! Sockets that were handed in, and calls that wait: each ends when the process is killed.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
 mod support;
 
 use std::io::{Read, Write};

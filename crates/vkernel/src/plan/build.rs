@@ -55,7 +55,7 @@ impl Plan {
         }
         let texts = [
             section.name.as_str(),
-            &section.version.to_string(),
+            section.version.as_ref(),
             &section.image_switch,
         ];
         let networking = match manifest.policies.networking {

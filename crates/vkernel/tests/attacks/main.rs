@@ -4,6 +4,8 @@
 //! Each case runs on a thread with a mount namespace of its own, in a root that has a procfs, a
 //! sysfs, a cgroup file system and device nodes, some of them in unusual places. That needs root.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

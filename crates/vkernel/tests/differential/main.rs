@@ -5,6 +5,8 @@
 //! Where the two differ on purpose, the calls are kept out of the sequences, and [`deliberate`]
 //! pins both sides' answers with the reason: a change on either side is noticed.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
