@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use common::{FD_WRITE, File, Guest, IMAGE, kernel, ticket};
+use common::{FD_WRITE, File, Guest, IMAGE, Images, kernel, ticket};
 use vkernel::engine::{GUEST_STACK, HOST_STACK};
 use vkernel::exec::ExecTarget;
 use vkernel::kernel::{ExitStatus, Kernel, ProcessSpec};
@@ -258,20 +258,29 @@ fn host_calls(report: &mut String, kernel: &Kernel, wasm: &[u8]) {
 
 fn measure() {
     let mut report = String::new();
-    for tools in [10, 10_000] {
+    for (tools, images) in [
+        (10, Images::Guest),
+        (10, Images::Host),
+        (10_000, Images::Guest),
+    ] {
         let dir = tempfile::tempdir().expect("a directory");
         let (guests, files) = (guests(), files(tools));
         let rights = ["write", "writev"];
-        let kernel = kernel(dir.path(), &guests, &files, &rights);
+        let kernel = kernel(dir.path(), &guests, &files, &rights, images);
+        let who = if images == Images::Host {
+            "the host"
+        } else {
+            "the guest"
+        };
+        let total = kernel.plan().len();
         let _ = writeln!(
             report,
-            "exec in a kernel with {} tools",
-            kernel.plan().len()
+            "exec in a kernel with {total} tools, images laid by {who}"
         );
         execs(&mut report, &kernel);
-        if tools == 10 {
+        if tools == 10 && images == Images::Guest {
             host_calls(&mut report, &kernel, &common::wasm(&guests, &files));
-        } else {
+        } else if tools > 10 {
             let bytes = kernel.plan().encode();
             race(
                 &mut report,

@@ -14,6 +14,7 @@ pub mod engine;
 pub mod errno;
 pub mod exec;
 pub mod fs;
+pub mod image;
 pub mod kernel;
 pub mod kill;
 pub mod plan;

@@ -15,6 +15,7 @@ use crate::audit::{Audit, AuditSink};
 use crate::engine;
 use crate::exec::{ExecError, ExecTarget};
 use crate::fs::Vfs;
+use crate::image::Images;
 use crate::kill;
 use crate::plan::Plan;
 use crate::process::ProcState;
@@ -70,6 +71,8 @@ struct Shared {
     instance: InstancePre<ProcState>,
     memory: ModuleExport,
     dispatch: ModuleExport,
+    /// The images and the switch that says one was laid.
+    images: Option<(Images, ModuleExport)>,
     plan: Plan,
     vfs: Arc<Vfs>,
     audit: Arc<Audit>,
@@ -85,6 +88,16 @@ impl Kernel {
 
     /// As [`Kernel::new`], on an engine made by [`engine::engine`].
     pub fn with_engine(engine: &Engine, config: KernelConfig) -> Result<Kernel, KernelError> {
+        Self::with_images(engine, config, None)
+    }
+
+    /// As [`Kernel::with_engine`], with initial images the kernel lays by itself. They must be
+    /// those of the same megabinary.
+    pub fn with_images(
+        engine: &Engine,
+        config: KernelConfig,
+        images: Option<Images>,
+    ) -> Result<Kernel, KernelError> {
         let KernelConfig {
             plan,
             artifact,
@@ -101,6 +114,7 @@ impl Kernel {
         };
         let memory = export("memory")?;
         let dispatch = export("_dispatch")?;
+        let switch = module.get_export_index(plan.image_switch());
         let mut linker = Linker::new(engine);
         wasi::register(&mut linker).map_err(KernelError::Engine)?;
         let instance = linker
@@ -112,6 +126,7 @@ impl Kernel {
             instance,
             memory,
             dispatch,
+            images: images.zip(switch),
             plan,
             vfs: Arc::new(vfs),
             audit: Arc::new(Audit::new(label, audit)),

@@ -144,6 +144,14 @@ fn dispatch(
         .get_module_export(&mut *store, &kernel.memory)
         .and_then(wasmtime::Extern::into_memory);
     store.data_mut().memory = memory;
+    if let (Some((images, switch)), Some(memory)) = (&kernel.images, memory) {
+        let program = store.data().program.clone();
+        let switch = instance
+            .get_module_export(&mut *store, switch)
+            .and_then(wasmtime::Extern::into_global)
+            .ok_or_else(|| wasmtime::Error::msg("the image switch is not a global"))?;
+        images.lay(&program.entry, &mut *store, memory, switch)?;
+    }
     let dispatch = instance
         .get_module_export(&mut *store, &kernel.dispatch)
         .and_then(wasmtime::Extern::into_func)

@@ -60,10 +60,9 @@ fn pages(guest: &Guest) -> u64 {
 fn entry(guest: &Guest, offset: usize) -> Function {
     let mut function = Function::new([(2, ValType::I32)]);
     let mut sink = function.instructions();
-    let missing = pages(guest) as i32 - 1;
-    if missing > 0 {
-        sink.i32_const(missing).memory_grow(0).drop();
-    }
+    // By what is missing, if anything is: a host may have made it its size already.
+    sink.i32_const(pages(guest) as i32).memory_size(0).i32_sub();
+    sink.memory_grow(0).drop();
     sink.global_get(SWITCH).i32_eqz().if_(BlockType::Empty);
     sink.i32_const(IMAGE as i32)
         .i32_const(offset as i32)
@@ -214,8 +213,21 @@ pub fn megabinary(wasm: &[u8], files: &[File], syscalls: &[&str]) -> Megabinary 
     check_agreement(&manifest, &module).expect("agreement")
 }
 
+/// Who lays initial images.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Images {
+    Guest,
+    Host,
+}
+
 /// Lays the files below `dir/root`, compiles into `dir/cache`, and starts a kernel.
-pub fn kernel(dir: &Path, guests: &[Guest], files: &[File], syscalls: &[&str]) -> Kernel {
+pub fn kernel(
+    dir: &Path,
+    guests: &[Guest],
+    files: &[File],
+    syscalls: &[&str],
+    images: Images,
+) -> Kernel {
     use std::os::unix::fs::PermissionsExt;
     let wasm = wasm(guests, files);
     let plan = Plan::from_megabinary(&megabinary(&wasm, files, syscalls)).expect("a plan");
@@ -233,13 +245,22 @@ pub fn kernel(dir: &Path, guests: &[Guest], files: &[File], syscalls: &[&str]) -
         vkernel::engine::engine()?.precompile_module(&wasm)
     });
     let root = std::fs::File::open(root).expect("the root");
-    Kernel::new(KernelConfig {
+    let images = (images == Images::Host).then(|| {
+        let section = Module::parse(&wasm).expect("a sound module").section;
+        let data: Vec<u8> = guests
+            .iter()
+            .flat_map(|guest| guest.image.clone())
+            .collect();
+        vkernel::image::Images::build(&section, &data).expect("images")
+    });
+    let config = KernelConfig {
         plan,
         artifact: artifact.expect("an artifact"),
         vfs: Vfs::new(Root::At(root.into())).expect("a file system"),
         audit: Box::new(Discard),
         label: "test".into(),
         limits: Limits::default(),
-    })
-    .expect("a kernel")
+    };
+    let engine = vkernel::engine::engine().expect("an engine");
+    Kernel::with_images(&engine, config, images).expect("a kernel")
 }
