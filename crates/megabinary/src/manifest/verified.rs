@@ -5,7 +5,7 @@ use std::ops::Deref;
 use super::fields::At;
 use super::{Manifest, ManifestError, ManifestReason, Signature, read};
 use crate::json::{self, Limits, Value};
-use crate::names::{ContainerName, KeyId};
+use crate::names::KeyId;
 use crate::signing::{self, VerifyingKey};
 
 /// A manifest whose JSON is strict and whose signature, if there is one, is well-formed. Nothing
@@ -79,11 +79,6 @@ impl UnverifiedManifest {
             value,
             signer: None,
         })
-    }
-
-    /// The name it claims, for messages about manifests that were refused. Not verified.
-    pub fn claimed_name(&self) -> Option<ContainerName> {
-        self.body.get("name")?.as_str()?.parse().ok()
     }
 }
 
