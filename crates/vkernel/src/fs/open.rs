@@ -6,7 +6,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags};
 
 use super::procfd::host_limit;
 use super::resolve::{Base, HostNode, Node, is_dir};
@@ -183,12 +183,7 @@ impl Vfs {
         if FileKind::of(&stat) != FileKind::Regular || stat.st_mode & 0o111 == 0 {
             return Err(Errno::ACCES);
         }
-        let flags = AtFlags::EACCESS | AtFlags::EMPTY_PATH;
-        match rustix::fs::accessat(&node, c"", Access::EXEC_OK, flags) {
-            // A kernel or seccomp profile without `faccessat2`: the mode has been looked at.
-            Ok(()) | Err(rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => {}
-            Err(error) => return Err(error.into()),
-        }
+        self.proc_fd().check_executable(node.as_fd())?;
         let fd = self.proc_fd().reopen(node.as_fd(), OFlags::RDONLY)?;
         let path = self.path_of(fd.as_fd()).unwrap_or_else(|_| path.to_vec());
         Ok(Executable { fd, path })

@@ -7,7 +7,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use super::Result;
@@ -97,6 +97,14 @@ impl ProcFd {
             rustix::fs::readlinkat(&self.dir, name, Vec::with_capacity(256))
         });
         Ok(link?.into_bytes())
+    }
+
+    /// `EACCES` unless this process may execute what `fd` stands for, mount options included.
+    pub fn check_executable(&self, fd: BorrowedFd<'_>) -> Result<()> {
+        let allowed = self.name(fd, |name| {
+            rustix::fs::accessat(&self.dir, name, Access::EXEC_OK, AtFlags::EACCESS)
+        });
+        Ok(allowed?)
     }
 
     /// Makes `name` in `dir` a hard link to what `fd` stands for.

@@ -15,3 +15,4 @@ mod own;
 mod procfs;
 mod races;
 mod room;
+mod user;

@@ -478,3 +478,26 @@ fn a_fifo_and_a_socket_in_the_file_system() {
     assert_eq!(guest.open("sock", 0, rights::READ), err(Errno::NXIO));
     assert!(guest.open_full(3, 1, b"fifo", 0, rights::WRITE, NONBLOCK).is_ok());
 }
+
+#[test]
+fn the_working_directory_is_where_relative_paths_start() {
+    let (_dir, mut guest) = guest();
+    guest.mkdir("home").unwrap();
+    guest.save("home/f", b"mine").unwrap();
+    guest.save("f", b"the root's").unwrap();
+    guest.state().cwd = b"/home".to_vec();
+    let cwd = vkernel::fs::GUEST_CWD;
+    for (path, text) in [("f", "mine"), ("../f", "the root's"), ("/f", "the root's"), ("./f", "mine")] {
+        let fd = guest.open_full(cwd, 1, path.as_bytes(), 0, rights::READ, 0).unwrap();
+        assert_eq!(guest.read(fd, 100), Ok(text.into()), "{path}");
+        assert!(guest.stat_at(cwd, path.as_bytes(), true).is_ok());
+    }
+    guest.one_path("path_create_directory", cwd, b"made").unwrap();
+    assert_eq!(guest.stat("home/made").unwrap().kind, 3);
+    guest.rename_at((cwd, "made"), (3, "moved")).unwrap();
+    assert_eq!(guest.stat("moved").unwrap().kind, 3);
+    // It is no descriptor: nothing else takes it.
+    assert_eq!(guest.fstat(cwd), err(Errno::BADF));
+    guest.state().cwd = b"/gone".to_vec();
+    assert_eq!(guest.stat_at(cwd, b"f", true), err(Errno::NOENT));
+}
