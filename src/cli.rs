@@ -20,6 +20,18 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
+impl Cli {
+    /// How many descriptors from 3 up a new process is to get.
+    pub fn preserved(&self) -> u32 {
+        match &self.command {
+            Some(Command::Create(create)) => create.preserve_fds,
+            Some(Command::Run(run)) => run.create.preserve_fds,
+            Some(Command::Exec(exec)) => exec.preserve_fds,
+            _ => 0,
+        }
+    }
+}
+
 /// Options of every command.
 #[derive(Debug, Args)]
 pub struct Global {

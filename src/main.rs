@@ -39,6 +39,11 @@ fn main() -> ExitCode {
         println!("{}", version());
         return ExitCode::SUCCESS;
     }
+    // Before anything is opened, and takes one of their numbers.
+    if let Err(error) = sys::fds::check_open(3, cli.preserved()) {
+        eprintln!("megarun: {error}");
+        return ExitCode::FAILURE;
+    }
     if let Err(error) = report::set_up(
         cli.global.log.as_deref(),
         cli.global.log_format,

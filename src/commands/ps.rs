@@ -18,8 +18,9 @@ pub fn run(args: &PsArgs, store: &Store) -> Result<(), CommandError> {
         .pids()
         .unwrap_or_else(|| vec![record.process.pid]);
     let text: Vec<String> = pids.iter().map(ToString::to_string).collect();
-    Ok(match args.format {
-        ListFormat::Json => print(&format!("[{}]\n", text.join(",")))?,
-        ListFormat::Table => print(&format!("PID\n{}\n", text.join("\n")))?,
-    })
+    let text = match args.format {
+        ListFormat::Json => format!("[{}]\n", text.join(",")),
+        ListFormat::Table => format!("PID\n{}\n", text.join("\n")),
+    };
+    Ok(print(&text)?)
 }

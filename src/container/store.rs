@@ -20,6 +20,8 @@ use crate::failure::{Doing, Failure};
 
 /// How long start and delete wait for another command on the same container.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+/// How long create waits for the last of another create that has died.
+const CREATE_PATIENCE: Duration = Duration::from_millis(200);
 /// No state file of ours comes near this.
 const MAX_STATE_BYTES: u64 = 64 << 20;
 
@@ -106,31 +108,48 @@ impl Store {
         let path = self.root.join(id.as_str());
         // More than one round only when another process removes what it finds meanwhile.
         for _ in 0..8 {
-            let made = match rustix::fs::mkdir(&path, Mode::RWXU) {
-                Ok(()) => true,
-                Err(Errno::EXIST) => false,
+            match rustix::fs::mkdir(&path, Mode::RWXU) {
+                Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => {
                     return Err(Failure::new(format!("making `{}`", path.display()), error).into());
                 }
-            };
+            }
             let dir = match self.open(id) {
                 Ok(dir) => dir,
                 Err(StoreError::NotFound(_)) => continue,
                 Err(error) => return Err(error),
             };
-            let Some(lock) = dir.try_lock()? else {
-                return Err(StoreError::Exists(id.clone()));
+            let lock = match self.lock_for_create(&dir) {
+                Ok(lock) => lock,
+                Err(StoreError::NotFound(_)) => continue,
+                Err(error) => return Err(error),
             };
-            if made || dir.is_empty()? {
-                return Ok((dir, lock));
-            }
             if dir.record()?.is_some() {
                 return Err(StoreError::Exists(id.clone()));
+            }
+            // Who made the directory does not matter, only who holds its lock while it is empty.
+            if dir.is_empty()? {
+                return Ok((dir, lock));
             }
             clear(&dir)?;
             dir.remove()?;
         }
         Err(StoreError::Busy(id.clone()))
+    }
+
+    /// The lock, or that the id is taken. The child of a create that was killed holds its creator's
+    /// lock until the kernel has killed it too, so a lock without a container is worth a moment.
+    fn lock_for_create(&self, dir: &ContainerDir) -> Result<Locked, StoreError> {
+        let deadline = Instant::now() + CREATE_PATIENCE;
+        loop {
+            if let Some(lock) = dir.try_lock()? {
+                return Ok(lock);
+            }
+            if dir.record()?.is_some() || Instant::now() >= deadline {
+                return Err(StoreError::Exists(dir.id.clone()));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Opens an existing container's directory.

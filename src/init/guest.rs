@@ -95,6 +95,17 @@ impl Prepared {
         Ok(Self::Program(Box::new(Program { kernel, spec })))
     }
 
+    /// Looks the program up as running it will, so that create can say what is wrong with it.
+    pub fn check(&self) -> Result<(), GuestError> {
+        match self {
+            Self::Sandbox => Ok(()),
+            Self::Program(program) => {
+                let spec = &program.spec;
+                Ok(program.kernel.check(&spec.target, &spec.env, &spec.cwd)?)
+            }
+        }
+    }
+
     /// Runs to the end. Returns the exit code.
     pub fn run(self) -> u8 {
         let Program { kernel, spec } = match self {

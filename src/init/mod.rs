@@ -129,6 +129,8 @@ fn run(channel: &Channel, entry: Entry, process: ProcessRequest) -> Result<Ready
     if let Some(filter) = &seccomp {
         seccomp::load(filter)?;
     }
+    // As the user who will run it: what that user may not read, it may not execute.
+    prepared.check()?;
     wait::block_signals()?;
     channel.send(&Message::Ready)?;
     expect(channel, &Message::Commit)?;

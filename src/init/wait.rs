@@ -14,6 +14,8 @@ use crate::sys::signals;
 
 /// Keeps signals that arrive before the wait. They stay blocked: whoever runs next takes them over.
 pub fn block_signals() -> Result<(), Failure> {
+    // A guest's limit on the size of files gives it an error, not the end of all processes.
+    signals::ignore(libc::SIGXFSZ).doing(|| "ignoring SIGXFSZ")?;
     signals::receive(&signals::ENDING)
         .map(drop)
         .doing(|| "blocking signals")

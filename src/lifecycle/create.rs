@@ -96,6 +96,8 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
         _ => None,
     };
 
+    // Only now: what an earlier create left under this id has just been cleared.
+    plan.cgroup.check_unused()?;
     unmade.intent = plan.cgroup.intent();
     dir.write_intent(&unmade.intent)?;
     unmade.intent = plan.cgroup.make()?;

@@ -91,7 +91,6 @@ impl Plan {
         if cgroups {
             resources::writes(&resources, cgroup.version())?;
             cgroup::devices::rules(resources.devices().as_deref().unwrap_or_default())?;
-            cgroup.check_unused()?;
         }
         Ok(Self {
             namespaces,

@@ -27,6 +27,19 @@ pub fn keep_on_exec(fd: impl AsFd) -> Result<(), Errno> {
     rustix::io::fcntl_setfd(fd, FdFlags::empty())
 }
 
+/// Checks that `count` descriptors from `first` up are open: what `--preserve-fds` hands on. A
+/// number that is free would go to whatever this program opens next.
+pub fn check_open(first: RawFd, count: u32) -> Result<(), Failure> {
+    for fd in (first..).take(count as usize) {
+        // SAFETY: F_GETFD on any number only reads descriptor flags, or fails with EBADF.
+        if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+            let doing = format!("--preserve-fds {count}: descriptor {fd}");
+            return Err(Failure::new(doing, Errno::BADF));
+        }
+    }
+    Ok(())
+}
+
 /// Takes ownership of a descriptor which the process that started this one left open for it.
 ///
 /// Fails when it is not open. The caller must name each number once: it becomes its owner.

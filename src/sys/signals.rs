@@ -39,6 +39,17 @@ pub fn next(signals: &OwnedFd) -> Option<i32> {
     (read == size as isize).then(|| unsafe { info.assume_init() }.ssi_signo as i32)
 }
 
+/// Makes the program ignore a signal.
+pub fn ignore(signal: i32) -> Result<(), Errno> {
+    // SAFETY: SIG_IGN is a valid disposition and installs no code.
+    let before = unsafe { libc::signal(signal, libc::SIG_IGN) };
+    if before == libc::SIG_ERR {
+        Err(last_errno())
+    } else {
+        Ok(())
+    }
+}
+
 /// Lets the calling thread receive every signal again, whatever its starter had blocked.
 pub fn unblock_all() -> Result<(), Errno> {
     let mut none = MaybeUninit::uninit();
@@ -56,7 +67,7 @@ pub fn unblock_all() -> Result<(), Errno> {
 
 /// Every signal whose default action ends a process, except those that report a fault of the
 /// program itself and the two that cannot be received.
-pub const ENDING: [i32; 16] = [
+pub const ENDING: [i32; 15] = [
     libc::SIGHUP,
     libc::SIGINT,
     libc::SIGQUIT,
@@ -67,7 +78,6 @@ pub const ENDING: [i32; 16] = [
     libc::SIGTERM,
     libc::SIGSTKFLT,
     libc::SIGXCPU,
-    libc::SIGXFSZ,
     libc::SIGVTALRM,
     libc::SIGPROF,
     libc::SIGIO,

@@ -1,7 +1,5 @@
 //! A program cannot tell whether it or the host laid its initial image.
 
-#![allow(clippy::unwrap_used)]
-
 mod common;
 
 use std::io::Read;

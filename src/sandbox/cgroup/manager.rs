@@ -242,10 +242,17 @@ impl Intent {
     /// the container's own.
     pub fn remove_cgroups(&self) -> Result<(), CgroupError> {
         let deadline = Instant::now() + PATIENCE;
-        for cgroup in &self.cgroups {
+        let ours = |cgroup: &IntendedCgroup| {
             let inode = fs::metadata(&cgroup.path).map(|meta| meta.ino()).ok();
-            let ours = inode.is_some() && inode == cgroup.inode;
-            remove(&cgroup.path, ours, deadline)?;
+            inode.is_some() && inode == cgroup.inode
+        };
+        // The freezer's directory need not come first, and who is frozen leaves none of them.
+        self.cgroups
+            .iter()
+            .filter(|cgroup| ours(cgroup))
+            .for_each(|cgroup| thaw(&cgroup.path));
+        for cgroup in &self.cgroups {
+            remove(&cgroup.path, ours(cgroup), deadline)?;
         }
         Ok(())
     }
@@ -285,7 +292,7 @@ fn remove(path: &Path, kill: bool, deadline: Instant) -> Result<(), CgroupError>
 /// A frozen v1 process does not die of SIGKILL until it is thawed.
 fn thaw(path: &Path) {
     let state = path.join("freezer.state");
-    if state.exists() {
+    if fs::read_to_string(&state).is_ok_and(|state| state.trim() != "THAWED") {
         // Best effort: where it fails, the removal's own deadline reports it.
         let _ = fs::write(state, "THAWED");
     }
