@@ -23,7 +23,7 @@ pub enum ContainerError {
         /// The manifest's file.
         path: PathBuf,
         /// What is wrong.
-        source: ManifestError,
+        source: Box<ManifestError>,
     },
     /// The manifest is not to be believed.
     #[error("{path}: {source}")]
@@ -31,7 +31,7 @@ pub enum ContainerError {
         /// The manifest's file.
         path: PathBuf,
         /// Why not, and what would change that.
-        source: TrustError,
+        source: Box<TrustError>,
     },
     /// The megabinary is wrong, or does not belong to the manifest.
     #[error("{path}: {source}")]
@@ -39,7 +39,7 @@ pub enum ContainerError {
         /// The megabinary's file.
         path: PathBuf,
         /// What is wrong.
-        source: ModuleError,
+        source: Box<ModuleError>,
     },
 }
 
@@ -72,8 +72,12 @@ impl Folder {
     pub fn open(folder: &Path) -> Result<Self, ContainerError> {
         let path = folder.join(FILE_NAME);
         let manifest_json = files::read(&path, limits::MANIFEST_BYTES)?;
-        let manifest = UnverifiedManifest::parse(&manifest_json)
-            .map_err(|source| ContainerError::Manifest { path, source })?;
+        let manifest = UnverifiedManifest::parse(&manifest_json).map_err(|source| {
+            ContainerError::Manifest {
+                path,
+                source: Box::new(source),
+            }
+        })?;
         Ok(Self {
             folder: folder.to_owned(),
             manifest_json,
@@ -87,8 +91,11 @@ impl Folder {
     /// The first reason not to believe the container.
     pub fn verify(self, policy: &NodePolicy) -> Result<Container, ContainerError> {
         let path = self.path();
-        let manifest = trust::decide(&self.manifest, policy)
-            .map_err(|source| ContainerError::Trust { path, source })?;
+        let manifest =
+            trust::decide(&self.manifest, policy).map_err(|source| ContainerError::Trust {
+                path,
+                source: Box::new(source),
+            })?;
         self.with_module(manifest)
     }
 
@@ -98,10 +105,13 @@ impl Folder {
     /// Whatever breaks the format, and parts that do not agree.
     pub fn accept_unsigned(self) -> Result<Container, ContainerError> {
         let path = self.path();
-        let manifest = self
-            .manifest
-            .accept_unsigned()
-            .map_err(|source| ContainerError::Manifest { path, source })?;
+        let manifest =
+            self.manifest
+                .accept_unsigned()
+                .map_err(|source| ContainerError::Manifest {
+                    path,
+                    source: Box::new(source),
+                })?;
         self.with_module(manifest)
     }
 
@@ -114,7 +124,7 @@ impl Folder {
         let wasm = files::read(&path, limits::CONTAINER_BYTES)?;
         let wrong = |source| ContainerError::Module {
             path: path.clone(),
-            source,
+            source: Box::new(source),
         };
         let module = Module::parse(&wasm).map_err(wrong)?;
         module::validate(&wasm).map_err(wrong)?;

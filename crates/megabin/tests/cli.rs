@@ -424,8 +424,14 @@ fn a_bundle_is_complete() {
     assert!(
         bench
             .ok("bundle out -o b2 -- /usr/bin/unknown")
-            .contains("names no binary")
+            .contains("no file /usr/bin/unknown")
     );
+    for fine in ["/usr/bin/one", "/bin/one", "/usr/bin/uno", "uno"] {
+        let text = bench.ok(&format!("bundle out -o b2 --force -- {fine}"));
+        assert!(!text.contains("warning"), "{fine}: {text}");
+    }
+    let text = bench.ok("bundle out -o b2 --force -- /etc/motd");
+    assert!(text.contains("does not name the file /etc/motd"), "{text}");
     assert_eq!(bench.run("bundle out -o b3").status.code(), Some(2));
     assert_eq!(
         bench

@@ -5,7 +5,7 @@ mod output;
 mod scripts;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use megabinary::capability::SyscallSet;
 use megabinary::digest::Digest;
@@ -360,7 +360,7 @@ impl<'a> Parts<'a> {
             args,
             overrides,
             description: tool.description.clone(),
-            input_schema: tool.input_schema.as_ref().map(schema).transpose()?,
+            input_schema: tool.input_schema.as_deref().map(schema).transpose()?,
         };
         match self.tools.insert(digest, entry) {
             None => Ok(()),
@@ -399,10 +399,10 @@ fn ticket(path: &BinaryPath, original: &Digest) -> Vec<u8> {
     format!("#!megabinary {path} {original}\n").into_bytes()
 }
 
-fn schema(path: &PathBuf) -> Result<json::Value, BuildError> {
+fn schema(path: &Path) -> Result<json::Value, BuildError> {
     let bytes = files::read(path, limits::MANIFEST_BYTES)?;
     let wrong = |reason: String| BuildError::Schema {
-        path: path.clone(),
+        path: path.to_owned(),
         reason,
     };
     let value = json::parse(&bytes, &json::Limits::MANIFEST).map_err(|e| wrong(e.to_string()))?;

@@ -42,10 +42,8 @@ const READONLY: &[&str] = &[
     "/proc/sysrq-trigger",
 ];
 
-const DEFAULT_ENV: &[&str] = &[
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "TERM=xterm",
-];
+/// Where programs without a `/` are looked for.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The bytes of config.json.
 pub(super) fn config(process: &Process, manifest: &Manifest) -> Vec<u8> {
@@ -104,9 +102,13 @@ fn process(process: &Process) -> Value {
 /// The default environment with the caller's in its place where names are equal.
 fn environment(own: &[String]) -> Vec<String> {
     let name = |variable: &str| variable.split('=').next().map(str::to_owned);
-    let kept = |variable: &&&str| own.iter().all(|o| name(o) != name(variable));
-    let defaults = DEFAULT_ENV.iter().filter(kept).map(|v| (*v).to_owned());
-    defaults.chain(own.iter().cloned()).collect()
+    let kept = |variable: &String| own.iter().all(|o| name(o) != name(variable));
+    let defaults = [format!("PATH={PATH}"), "TERM=xterm".to_owned()];
+    defaults
+        .into_iter()
+        .filter(kept)
+        .chain(own.iter().cloned())
+        .collect()
 }
 
 fn mounts() -> Value {
@@ -146,6 +148,6 @@ mod tests {
     #[test]
     fn the_callers_environment_wins() {
         let env = environment(&["TERM=dumb".into(), "A=b=c".into()]);
-        assert_eq!(env, [DEFAULT_ENV[0], "TERM=dumb", "A=b=c"]);
+        assert_eq!(env, [&format!("PATH={PATH}"), "TERM=dumb", "A=b=c"]);
     }
 }

@@ -8,18 +8,15 @@ use std::path::{Path, PathBuf};
 use megabinary::manifest::FILE_NAME;
 
 use crate::build::ROOTFS;
-use crate::container::{Container, ContainerError};
+use crate::container::Container;
 use crate::files::{self, FileError, io_error};
 use crate::rootfs::{Rootfs, RootfsError};
 
-pub use config::Process;
+pub use config::{PATH, Process};
 
 /// Why a bundle cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    /// The container's files are wrong.
-    #[error(transparent)]
-    Container(#[from] ContainerError),
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),

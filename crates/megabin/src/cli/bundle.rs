@@ -1,9 +1,14 @@
 //! `megabin bundle`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use megabinary::digest::Digest;
+use megabinary::limits;
+
+use crate::build::ROOTFS;
 use crate::bundle::{self, Process};
 use crate::container::{Container, Folder};
+use crate::rootfs::read_inside;
 
 /// Write a complete OCI bundle: BUNDLE/config.json, rootfs/, container.wasm, manifest.json
 #[derive(Debug, clap::Args)]
@@ -54,7 +59,7 @@ pub(super) fn absolute(text: &str) -> Result<String, String> {
 
 pub(super) fn run(args: &Args) -> super::Outcome {
     let container = Folder::open(&args.folder)?.accept_unsigned()?;
-    warn(&container, &args.args[0]);
+    warn(&container, &args.folder.join(ROOTFS), &args.args[0]);
     let process = Process {
         args: args.args.clone(),
         env: args.env.clone(),
@@ -66,20 +71,29 @@ pub(super) fn run(args: &Args) -> super::Outcome {
     super::print(format!("{}\n", args.output.display()).as_bytes())
 }
 
-fn warn(container: &Container, program: &str) {
+fn warn(container: &Container, rootfs: &Path, program: &str) {
     let manifest = container.megabinary.manifest();
     if manifest.signature.is_none() {
         super::warn("the container is not signed: nodes refuse it unless they allow unsigned ones");
     }
-    let last = |path: &str| path.rsplit('/').next() == program.rsplit('/').next();
-    // A link has another path than its binary, but most often the same name.
-    if !manifest
-        .binaries
-        .values()
-        .any(|b| b.path.as_str() == program || last(b.path.as_str()))
-    {
-        super::warn(&format!(
-            "the manifest names no binary {program}: it will not start"
-        ));
+    // As the virtual kernel will: a path as it is, a name by the default PATH; then the digest.
+    let candidates: Vec<String> = match program.contains('/') {
+        true => vec![program.to_owned()],
+        false => bundle::PATH
+            .split(':')
+            .map(|folder| format!("{folder}/{program}"))
+            .collect(),
+    };
+    let read = |path: &String| read_inside(rootfs, Path::new(path), limits::CONTAINER_BYTES).ok();
+    match candidates.iter().find_map(read) {
+        None => super::warn(&format!(
+            "there is no file {program} in the root file system"
+        )),
+        Some(bytes) if manifest.lookup(&Digest::of(&bytes)).is_none() => {
+            super::warn(&format!(
+                "the manifest does not name the file {program}: it will not start"
+            ));
+        }
+        Some(_) => {}
     }
 }

@@ -4,25 +4,24 @@
 //! Function indices of the output, in this order: imports; then for each program its functions and
 //! its trampolines; then for each program its helpers and its entry shim; then `_dispatch`.
 
+mod data;
+mod tables;
+
 use std::collections::BTreeMap;
 
 use wasmparser::{FuncType, ValType};
 
 use super::consts::Const;
-use super::error::{LinkError, Refusal};
-use super::image::{self, Piece};
-use super::input::{DataKind, ElementKind, Input};
+use super::error::LinkError;
+use super::image::Piece;
+use super::input::Input;
 use super::scan::Usage;
 use super::trampoline::Class;
-
-/// A program with more table entries than this keeps its table: trampolines would cost more
-/// compile time and code than a table costs at instantiation.
-const MAX_TRAMPOLINE_ENTRIES: usize = 65_536;
+use data::{Blob, data};
+use tables::{keeps_tables, tables, trampolines};
 
 /// Limits that engines agreed on (the JS API's), and the validator enforces.
 const MAX_FUNCTIONS: u64 = 1_000_000;
-const MAX_TABLES: u64 = 100;
-const MAX_PARAMS: usize = 1000;
 
 /// Index of the host-image switch among the output's globals; the slots follow it.
 pub(crate) const SWITCH: u32 = 0;
@@ -290,148 +289,6 @@ fn functions(layout: &mut Layout, inputs: &[Input<'_>], usages: &[Usage]) -> Res
     check_limit("functions", next + rest, MAX_FUNCTIONS, inputs, |i| {
         i.functions.len() as u64
     })
-}
-
-/// Whether the program's tables are kept as tables: its code uses them as objects, or there are
-/// too many entries, or a type whose trampoline would have too many parameters.
-fn keeps_tables(input: &Input<'_>, usage: &Usage) -> bool {
-    let entries: usize = input.elements.iter().map(|e| e.items.len()).sum();
-    usage.table_access
-        || entries > MAX_TRAMPOLINE_ENTRIES
-        || usage
-            .indirect
-            .iter()
-            .any(|(_, ty)| input.types[*ty as usize].params().len() >= MAX_PARAMS)
-}
-
-fn trampolines(places: &mut Places, input: &Input<'_>, usage: &Usage, first: u32) {
-    let contents = table_contents(input);
-    for (table, ty) in &usage.indirect {
-        let out = places.types[*ty as usize];
-        let tail = usage.tail.contains(&(*table, *ty));
-        let nth = places.classes.len() as u32;
-        if let Some(existing) = places.trampolines.get(&(*table, out)) {
-            // Two of the program's types are the same type: one trampoline serves both.
-            places.classes[(existing - first) as usize].tail |= tail;
-            continue;
-        }
-        let wanted = &input.types[*ty as usize];
-        let entries = contents[*table as usize]
-            .iter()
-            .filter(|(_, function)| input.function_type(**function) == wanted)
-            .map(|(entry, function)| (*entry, places.function(*function)))
-            .collect();
-        places.trampolines.insert((*table, out), first + nth);
-        places.classes.push(Class {
-            ty: wanted.clone(),
-            entries,
-            tail,
-        });
-    }
-}
-
-/// What each table holds before the program runs: entry to function, null entries left out.
-fn table_contents(input: &Input<'_>) -> Vec<BTreeMap<u32, u32>> {
-    let mut contents = vec![BTreeMap::new(); input.tables.len()];
-    for segment in &input.elements {
-        let ElementKind::Active { table, offset } = segment.kind else {
-            continue;
-        };
-        let table = &mut contents[table as usize];
-        for (entry, item) in (offset..).zip(&segment.items) {
-            match item {
-                Some(function) => table.insert(entry, *function),
-                None => table.remove(&entry),
-            };
-        }
-    }
-    contents
-}
-
-fn tables(layout: &mut Layout, inputs: &[Input<'_>]) -> Result<(), LinkError> {
-    let (mut next_table, mut next_element) = (0, 0);
-    for (places, input) in layout.programs.iter_mut().zip(inputs) {
-        let Some(kept) = &mut places.tables else {
-            continue;
-        };
-        kept.first_table = next_table;
-        kept.elements = (next_element..).take(input.elements.len()).collect();
-        next_table += input.tables.len() as u32;
-        next_element += input.elements.len() as u32;
-    }
-    let kept = |i: &Input<'_>| i.tables.len() as u64;
-    check_limit(
-        "tables of their own",
-        u64::from(next_table),
-        MAX_TABLES,
-        inputs,
-        kept,
-    )
-}
-
-/// The bytes of the output's data segment; equal pieces lie there once.
-#[derive(Default)]
-struct Blob {
-    bytes: Vec<u8>,
-    known: BTreeMap<[u8; 32], u32>,
-}
-
-impl Blob {
-    fn add(&mut self, piece: &[u8]) -> Option<u32> {
-        let digest = *megabinary::digest::Digest::of(piece).as_bytes();
-        if let Some(offset) = self.known.get(&digest) {
-            return Some(*offset);
-        }
-        let offset = u32::try_from(self.bytes.len()).ok()?;
-        u32::try_from(self.bytes.len() + piece.len()).ok()?;
-        self.bytes.extend_from_slice(piece);
-        self.known.insert(digest, offset);
-        Some(offset)
-    }
-}
-
-fn data(
-    layout: &mut Layout,
-    slots: &mut Slots,
-    blob: &mut Blob,
-    index: usize,
-    input: &Input<'_>,
-    usage: &Usage,
-) -> Result<(), LinkError> {
-    let pages = input.memory.map_or(0, |m| m.min);
-    let places = &mut layout.programs[index];
-    let full = || LinkError::Limit {
-        what: "bytes of initial memory",
-        count: u64::from(u32::MAX) + 1,
-        limit: u64::from(u32::MAX),
-        largest: input.origin.to_owned(),
-        largest_count: input.data.iter().map(|d| d.bytes.len() as u64).sum(),
-    };
-    for piece in image::paint(&input.data, pages).map_err(|r: Refusal| r.of(input.origin))? {
-        let offset = blob.add(&piece.bytes).ok_or_else(full)?;
-        places.image.push((piece, offset));
-    }
-    let mutable_i32 = |g: &&super::input::Global| g.ty.mutable && g.ty.content_type == ValType::I32;
-    let own = input.globals.iter().filter(mutable_i32).count() as u32;
-    let named: std::collections::BTreeSet<u32> =
-        usage.memory_init.union(&usage.data_drop).copied().collect();
-    for (nth, segment) in (own..).zip(named) {
-        let data = &input.data[segment as usize];
-        // An active segment is dropped before the program starts: its length is 0.
-        let bytes = if matches!(data.kind, DataKind::Passive) {
-            data.bytes
-        } else {
-            &[]
-        };
-        let place = PassivePlace {
-            init: None,
-            slot: slots.get(ValType::I32, nth),
-            offset: blob.add(bytes).ok_or_else(full)?,
-            len: bytes.len() as u32,
-        };
-        places.passive.insert(segment, place);
-    }
-    Ok(())
 }
 
 fn helpers(layout: &mut Layout, inputs: &[Input<'_>], usages: &[Usage]) {
