@@ -270,13 +270,18 @@ impl FdTable {
     /// Numbers of a process whose config names no `RLIMIT_NOFILE`.
     pub const DEFAULT_LIMIT: u32 = 1024;
 
-    /// A table that gives out the numbers below `limit` (`RLIMIT_NOFILE` of the process).
+    /// The most numbers a process can have, as Linux's `fs.nr_open`: the table is as long as its
+    /// highest number, which a guest chooses.
+    pub const MAX_LIMIT: u32 = 1 << 20;
+
+    /// A table that gives out the numbers below `limit` (`RLIMIT_NOFILE` of the process), and
+    /// never more than [`Self::MAX_LIMIT`].
     #[must_use]
     pub fn new(limit: u32) -> Self {
         FdTable {
             slots: Vec::new(),
             first_free: 0,
-            limit,
+            limit: limit.min(Self::MAX_LIMIT),
         }
     }
 
@@ -423,6 +428,17 @@ mod tests {
             table.iter().map(|(fd, _)| fd).collect::<Vec<_>>(),
             [0, 1, 10, 11]
         );
+    }
+
+    #[test]
+    fn without_a_limit_a_number_still_cannot_make_the_table_endless() {
+        let mut table = FdTable::new(u32::MAX);
+        assert_eq!(table.insert(file()), Ok(0));
+        for far in [1 << 20, u32::MAX - 1] {
+            assert_eq!(table.renumber(0, far).err(), Some(Errno::BADF));
+            assert_eq!(table.insert_from(file(), far).err(), Some(Errno::MFILE));
+        }
+        assert_eq!(table.renumber(0, (1 << 20) - 1), Ok(()));
     }
 
     #[test]
