@@ -1,4 +1,5 @@
 //! A program cannot tell whether it or the host laid its initial image.
+#![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
 
