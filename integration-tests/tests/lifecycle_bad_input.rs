@@ -1,6 +1,8 @@
 //! Bundles that are wrong: one clear error on standard error and in the log, a non-zero exit code,
 //! nothing left behind.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it must not go on")]
+
 mod containers;
 
 use std::os::unix::fs::symlink;
@@ -45,10 +47,15 @@ fn wasm(bundle: &Bundle, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
     std::fs::write(path, change(bytes)).unwrap();
 }
 
+/// Makes a bad manifest of a good one.
+type SpoilText = Box<dyn Fn(&str) -> Vec<u8>>;
+/// Makes a bad module of a good one.
+type SpoilBytes = Box<dyn Fn(Vec<u8>) -> Vec<u8>>;
+
 #[test]
 fn manifests() {
     let node = Node::new();
-    let bad: [(&str, Box<dyn Fn(&str) -> Vec<u8>>); 9] = [
+    let bad: [(&str, SpoilText); 9] = [
         ("empty", Box::new(|_| Vec::new())),
         (
             "truncated",
@@ -100,7 +107,7 @@ fn manifests() {
 fn modules() {
     let node = Node::new();
     let component = b"\0asm\x0d\0\x01\0".to_vec();
-    let bad: [(&str, Box<dyn Fn(Vec<u8>) -> Vec<u8>>); 6] = [
+    let bad: [(&str, SpoilBytes); 6] = [
         ("empty", Box::new(|_| Vec::new())),
         ("not wasm", Box::new(|_| b"#!/bin/sh\n".to_vec())),
         ("a component", Box::new(move |_| component.clone())),
@@ -250,7 +257,7 @@ fn ids() {
 fn what_the_node_does_not_trust() {
     let node = Node::new();
     let good = std::fs::read_to_string(node.at("node.toml")).unwrap();
-    let mut refuse = |setting: &str, parts: &[&str]| {
+    let refuse = |setting: &str, parts: &[&str]| {
         std::fs::write(node.at("node.toml"), setting).unwrap();
         refused(&node, |_| {}, parts);
         std::fs::write(node.at("node.toml"), &good).unwrap();

@@ -1,5 +1,7 @@
 //! A container's life through the real programs, as an engine leads it.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it must not go on")]
+
 mod containers;
 
 use containers::{Node, unique, wait_until};

@@ -1,6 +1,8 @@
 //! Killing create at many points, two creates of one id, no space for state: nothing is left, and
 //! the id can be used again.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it must not go on")]
+
 mod containers;
 
 use std::collections::BTreeSet;

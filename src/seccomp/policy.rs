@@ -240,7 +240,7 @@ fn flags(names: &[LinuxSeccompFilterFlag]) -> Result<u64, SeccompError> {
             }
             other => return Err(unsupported("flags", &format!("{other:?}"))),
         };
-        Ok(flags | u64::try_from(flag).expect("flags are single low bits"))
+        Ok(flags | flag)
     })
 }
 
