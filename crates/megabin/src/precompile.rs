@@ -66,6 +66,7 @@ pub fn default_cache() -> Result<PathBuf, PrecompileError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // A failed unwrap is a failed test.
 mod tests {
     use std::hash::{DefaultHasher, Hash, Hasher};
 

@@ -37,6 +37,7 @@ fn all_paths(binary: &Binary) -> impl Iterator<Item = &str> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // A failed unwrap is a failed test.
 mod tests {
     use super::*;
     use crate::recipe::{Source, Ticket};

@@ -94,6 +94,7 @@ fn append(pieces: &mut Vec<Piece>, address: u64, run: &[u8]) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // A failed unwrap is a failed test.
 mod tests {
     use super::*;
 

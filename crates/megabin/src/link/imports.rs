@@ -109,6 +109,7 @@ pub(crate) fn show(ty: &FuncType) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // A failed unwrap is a failed test.
 mod tests {
     use super::*;
 
