@@ -156,9 +156,11 @@ fn by_path<'p>(
     })
 }
 
-/// An entry that was named rather than found by its file. Its file is needed only for the bytes of
-/// a script; where there is none, or it is not the one the manifest means, the entry's program
-/// runs without.
+/// An entry that was named rather than found by its file.
+///
+/// Its file is looked at only where it may be a script, whose bytes the interpreter needs: the
+/// entry has a path and shares its entry point. Then the file must be there and unmodified. A
+/// tool without a path has no file, so it can be no script.
 fn known<'p>(
     plan: &'p Plan,
     target: Target<'p>,
