@@ -1,7 +1,8 @@
 //! Running a program under test with a time limit, and what came of it.
 
-use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -55,8 +56,6 @@ impl Output {
 /// When it cannot be started, or still runs after two minutes (it is killed).
 #[track_caller]
 pub fn run_with(command: &mut Command, stdin: &[u8]) -> Output {
-    use std::os::unix::process::ExitStatusExt;
-
     let shown = format!("{command:?}");
     let mut child = command
         .stdin(Stdio::piped())
@@ -70,22 +69,10 @@ pub fn run_with(command: &mut Command, stdin: &[u8]) -> Output {
     let stdin = stdin.to_vec();
     // A program that ends without reading closes the pipe; that is its right.
     let writer = std::thread::spawn(move || drop(input.write_all(&stdin)));
-    let started = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().expect("our own child") {
-            break status;
-        }
-        if started.elapsed() > PATIENCE {
-            child.kill().expect("our own child");
-            panic!("{shown}: still running after {PATIENCE:?}");
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    };
+    let status = finish(child, &shown);
     writer.join().expect("the writer does not panic");
     Output {
-        code: status
-            .code()
-            .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+        code: code(status),
         stdout: stdout
             .join()
             .expect("the reader does not panic")
@@ -101,6 +88,57 @@ pub fn run_with(command: &mut Command, stdin: &[u8]) -> Output {
 #[track_caller]
 pub fn run(command: &mut Command) -> Output {
     run_with(command, b"")
+}
+
+/// Runs `create` or `run --detach` to its end. The container keeps the streams
+/// it is given, so they are files and not pipes, which would end only with it.
+#[track_caller]
+pub fn run_leaving(command: &mut Command) -> Output {
+    let shown = format!("{command:?}");
+    let mut stdout = tempfile::tempfile().expect("a temporary file");
+    let mut stderr = tempfile::tempfile().expect("a temporary file");
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(stdout.try_clone().expect("one more descriptor"))
+        .stderr(stderr.try_clone().expect("one more descriptor"))
+        .spawn()
+        .unwrap_or_else(|error| panic!("{shown}: {error}"));
+    let status = finish(child, &shown);
+    let whole = |file: &mut File| {
+        let mut bytes = Vec::new();
+        let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
+        read.map(|_| bytes).expect("reading our own file")
+    };
+    Output {
+        code: code(status),
+        stdout: whole(&mut stdout),
+        stderr: whole(&mut stderr),
+    }
+}
+
+/// Waits for a child, no longer than anything here takes.
+#[track_caller]
+fn finish(mut child: Child, shown: &str) -> ExitStatus {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("our own child") {
+            return status;
+        }
+        if started.elapsed() > PATIENCE {
+            child.kill().expect("our own child");
+            panic!("{shown}: still running after {PATIENCE:?}");
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The exit code as shells count it.
+fn code(status: ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+
+    status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
 /// Reads a stream to its end beside the caller.

@@ -7,6 +7,7 @@
 
 pub mod cases;
 pub mod command;
+pub mod node;
 pub mod reference;
 pub mod scratch;
 pub mod subject;
