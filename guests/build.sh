@@ -2,7 +2,7 @@
 # Fetches and builds the guest programs: real ones, that nobody here wrote.
 #
 #   guests/build.sh demo    C, Go and CPython: what the demo links
-#   guests/build.sh test    these and the slower ones (Rust)
+#   guests/build.sh test    these, and whatever only the tests link
 #
 # Everything lands in guests/.cache. A program is built again when its script, lib.sh or compat/ changed.
 set -euo pipefail

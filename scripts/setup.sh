@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh build    a C compiler for the Rust toolchain's linker
 #   scripts/setup.sh guests   these and the toolchains of the demo's guest programs
-#   scripts/setup.sh test     these and what the tests and the slower guests (Rust) need
+#   scripts/setup.sh test     these and what the tests need
 #   scripts/setup.sh bench    these and the peers: crun, runc
 set -euo pipefail
 
