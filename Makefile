@@ -47,7 +47,7 @@ demo: guests build
 test: guests-test build
 	export MEGARUN_BIN=$(abspath $(DIST))/megarun MEGABIN_BIN=$(abspath $(DIST))/megabin
 	export GUESTS_DIR=$(abspath guests)
-	cargo test --release --locked --workspace
+	cargo test --release --locked --workspace --lib --bins --tests
 
 bench: guests build
 	@scripts/setup.sh bench

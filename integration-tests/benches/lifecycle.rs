@@ -26,6 +26,9 @@ struct Contender {
     long: PathBuf,
 }
 
+/// Takes one measurement of a contender in a round.
+type Measure<'a> = &'a dyn Fn(&Contender, usize) -> Duration;
+
 fn main() {
     let work = tempfile::tempdir().expect("a temporary directory");
     isolate();
@@ -37,7 +40,7 @@ fn main() {
         ),
         "-".repeat(92),
     ];
-    let rows: [(&str, &dyn Fn(&Contender, usize) -> Duration); 3] = [
+    let rows: [(&str, Measure); 3] = [
         ("create+start+delete, back to back", &|c, i| cycle(c, i)),
         ("create+start+delete, 60 ms gaps", &|c, i| {
             std::thread::sleep(GAP);
