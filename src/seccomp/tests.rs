@@ -17,7 +17,7 @@ fn emulate(program: &[Instruction], arch: u32, nr: u32, args: &[u64; 6]) -> Opti
         4 => arch,
         _ => {
             let arg = args[((offset - 16) / 8) as usize];
-            if offset % 8 == 0 {
+            if offset.is_multiple_of(8) {
                 arg as u32
             } else {
                 (arg >> 32) as u32
@@ -222,10 +222,8 @@ fn the_kernel_takes_and_enforces_the_filter() {
     // A filter binds the thread that loads it, so the test runner stays free.
     std::thread::spawn(move || {
         // SAFETY: prctl with constant arguments changes only this thread.
-        assert_eq!(
-            unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) },
-            0
-        );
+        let locked = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+        assert_eq!(locked, 0);
         super::load(&program).expect("the kernel takes it");
         // SAFETY: getppid takes no arguments and touches no memory.
         let result = unsafe { libc::syscall(libc::SYS_getppid) };
