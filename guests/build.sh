@@ -9,14 +9,14 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 DEMO=(toybox 9base lua bzip2 zstd lz4 xxd figlet cmark tree jq gofmt python)
-TEST=("${DEMO[@]}")
+TEST=("${DEMO[@]}" rust)
 
 # Debian source packages, by binary or source name, and the source name their tarball carries.
 SOURCES=(toybox 9base lua5.4 bzip2 libzstd lz4 vim figlet cmark tree jq)
 
 # The key of a program: changes exactly when something that decides its bytes changes.
 key() {
-  cat "$GUESTS/lib.sh" "$GUESTS/programs/$1"* <(find "$GUESTS/compat" -type f | sort | xargs cat) | sha256sum | cut -c1-64
+  cat "$GUESTS/lib.sh" $(find "$GUESTS/programs/$1"* -type f | sort) <(find "$GUESTS/compat" -type f | sort | xargs cat) | sha256sum | cut -c1-64
 }
 
 fresh() { [ "$(cat "$CACHE/stamps/$1" 2>/dev/null)" = "$(key "$1")" ]; }
