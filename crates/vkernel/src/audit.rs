@@ -4,7 +4,8 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
+use megabinary::digest::Digest;
+use serde::{Serialize, Serializer};
 
 use crate::process::Program;
 use crate::rights::HostCall;
@@ -12,8 +13,9 @@ use crate::rights::HostCall;
 /// One decision; written as one line of JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Record {
-    /// Seconds since 1970, with milliseconds.
-    pub time: String,
+    /// When; written as seconds since 1970, with milliseconds.
+    #[serde(serialize_with = "seconds")]
+    pub time: SystemTime,
     /// The container's name and id as the operator knows it.
     pub container: String,
     /// Virtual process that asked.
@@ -21,8 +23,8 @@ pub struct Record {
     /// Path inside the container's root, or the tool's name.
     pub path: String,
     /// `sha256:…` of what was found; absent when nothing was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_text")]
+    pub digest: Option<Digest>,
     /// Entry point in the megabinary, when one was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry: Option<String>,
@@ -42,7 +44,8 @@ pub enum Decision {
     /// The manifest knows the path with another digest.
     Modified {
         /// `sha256:…` the manifest names for this path.
-        expected: String,
+        #[serde(serialize_with = "text")]
+        expected: Digest,
     },
     /// The program called what its rights do not permit; recorded once per function.
     DeniedCall {
@@ -109,17 +112,17 @@ impl Audit {
         &self,
         pid: u32,
         path: &str,
-        digest: Option<String>,
-        entry: Option<String>,
+        digest: Option<Digest>,
+        entry: Option<&str>,
         decision: Decision,
     ) {
         self.sink.record(&Record {
-            time: now(),
+            time: SystemTime::now(),
             container: self.container.clone(),
             pid,
             path: path.to_owned(),
             digest,
-            entry,
+            entry: entry.map(str::to_owned),
             decision,
         });
     }
@@ -129,8 +132,8 @@ impl Audit {
         self.exec(
             pid,
             &program.path,
-            Some(program.digest.to_string()),
-            Some(program.entry.clone()),
+            Some(program.digest),
+            Some(&program.entry),
             Decision::DeniedCall {
                 call: call.to_string(),
             },
@@ -138,9 +141,22 @@ impl Audit {
     }
 }
 
-fn now() -> String {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    format!("{}.{:03}", since.as_secs(), since.subsec_millis())
+fn seconds<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    to.collect_str(&format_args!(
+        "{}.{:03}",
+        since.as_secs(),
+        since.subsec_millis()
+    ))
+}
+
+fn text<S: Serializer>(digest: &Digest, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(digest)
+}
+
+fn maybe_text<S: Serializer>(digest: &Option<Digest>, to: S) -> Result<S::Ok, S::Error> {
+    match digest {
+        Some(digest) => text(digest, to),
+        None => to.serialize_none(),
+    }
 }

@@ -10,6 +10,7 @@ use megabinary::digest::Digest;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use sha2::{Digest as _, Sha256};
 
+use super::Executable;
 use crate::errno::Errno;
 use crate::plan::Target;
 
@@ -39,9 +40,10 @@ enum Kind {
 }
 
 impl Contents {
-    /// Reads the whole of `file` once, from where it stands, which is its start.
-    pub fn read(file: &OwnedFd) -> Result<Contents, Errno> {
-        let size = usize::try_from(rustix::fs::fstat(file)?.st_size).unwrap_or(0);
+    /// Reads the whole of the file once, from where it stands, which is its start.
+    pub fn read(executable: &Executable) -> Result<Contents, Errno> {
+        let file = &executable.fd;
+        let size = usize::try_from(executable.size).unwrap_or(usize::MAX);
         // One more than the size, so that the first read sees the end of a small file.
         let chunk = size.saturating_add(1).clamp(MIN_CHUNK, MAX_CHUNK);
         let mut buffer = vec![0; chunk];
@@ -140,8 +142,30 @@ mod tests {
     fn read(bytes: &[u8]) -> Contents {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
+        read_with_size(file, bytes.len() as u64)
+    }
+
+    fn read_with_size(file: std::fs::File, size: u64) -> Contents {
         rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).unwrap();
-        Contents::read(&file.into()).unwrap()
+        let executable = Executable {
+            fd: file.into(),
+            path: Vec::new(),
+            size,
+        };
+        Contents::read(&executable).unwrap()
+    }
+
+    #[test]
+    fn the_digest_is_of_every_byte_whatever_size_was_seen_before() {
+        for len in [0, 100, MIN_CHUNK, MAX_CHUNK + 1] {
+            for size in [0, 1, 100, MIN_CHUNK as u64, 1 << 20, u64::MAX] {
+                let bytes = vec![7; len];
+                let mut file = tempfile::tempfile().unwrap();
+                file.write_all(&bytes).unwrap();
+                let contents = read_with_size(file, size);
+                assert_eq!(contents.digest(), &Digest::of(&bytes), "{len} as {size}");
+            }
+        }
     }
 
     #[test]

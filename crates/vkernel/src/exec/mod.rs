@@ -41,6 +41,8 @@ pub struct Executable {
     pub fd: OwnedFd,
     /// Where it really stands in the container's root.
     pub path: Vec<u8>,
+    /// Its size in bytes when it was found: a hint, for it may have changed.
+    pub size: u64,
 }
 
 /// Opens a path for execution: `ENOENT` and the like where there is nothing, `EACCES` for what is
@@ -91,8 +93,8 @@ pub fn find<'p>(
     audit.exec(
         pid,
         &found.label,
-        Some(found.target.digest().to_string()),
-        Some(found.target.entry().to_owned()),
+        Some(*found.target.digest()),
+        Some(found.target.entry()),
         Decision::Allowed,
     );
     Ok(found)
@@ -107,11 +109,11 @@ fn by_path<'p>(
 ) -> Result<Found<'p>, ExecError> {
     let shown = || String::from_utf8_lossy(path).into_owned();
     let executable = open(path).map_err(|errno| ExecError::open(shown(), errno))?;
-    let contents = Contents::read(&executable.fd).map_err(|errno| ExecError::Read {
+    let contents = Contents::read(&executable).map_err(|errno| ExecError::Read {
         path: shown(),
         errno,
     })?;
-    let label = String::from_utf8_lossy(&executable.path).into_owned();
+    let label = text(executable.path);
     let Some(target) = plan.lookup(contents.digest()) else {
         // The manifest may name the path as asked for or where the links lead.
         let expected = plan
@@ -129,9 +131,7 @@ fn by_path<'p>(
                 },
             ),
             Some(expected) => (
-                Decision::Modified {
-                    expected: expected.to_string(),
-                },
+                Decision::Modified { expected },
                 ExecError::Modified {
                     path: shown(),
                     found,
@@ -140,7 +140,7 @@ fn by_path<'p>(
                 },
             ),
         };
-        audit.exec(pid, &label, Some(found.to_string()), None, decision);
+        audit.exec(pid, &label, Some(found), None, decision);
         return Err(error);
     };
     let script = contents
@@ -154,6 +154,12 @@ fn by_path<'p>(
         label,
         script,
     })
+}
+
+/// Bytes that are almost always text, as text.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// An entry that was named rather than found by its file.
@@ -178,7 +184,7 @@ fn known<'p>(
             path: path.to_owned(),
             errno,
         };
-        let contents = Contents::read(&executable.fd).map_err(read)?;
+        let contents = Contents::read(&executable).map_err(read)?;
         if contents.digest() != target.digest() {
             return Err(ExecError::Modified {
                 path: path.to_owned(),

@@ -175,18 +175,32 @@ impl Vfs {
         let path = if path.starts_with(b"/") || path.is_empty() {
             path
         } else {
-            joined = [ctx.cwd, b"/", path].concat();
+            let cwd = ctx.cwd.strip_suffix(b"/").unwrap_or(ctx.cwd);
+            joined = [cwd, b"/", path].concat();
             &joined
         };
-        let node = self.host_path(path, true)?;
-        let stat = rustix::fs::fstat(&node)?;
-        if FileKind::of(&stat) != FileKind::Regular || stat.st_mode & 0o111 == 0 {
+        let direct = self.direct(path)?;
+        let straight = direct.is_some();
+        let node = match direct {
+            Some(node) => node,
+            None => {
+                let fd = self.host_path(path, true)?;
+                let stat = rustix::fs::fstat(&fd)?;
+                HostNode { fd, stat }
+            }
+        };
+        let stat = &node.stat;
+        if FileKind::of(stat) != FileKind::Regular || stat.st_mode & 0o111 == 0 {
             return Err(Errno::ACCES);
         }
         self.proc_fd().check_executable(node.as_fd())?;
         let fd = self.proc_fd().reopen(node.as_fd(), OFlags::RDONLY)?;
-        let path = self.path_of(fd.as_fd()).unwrap_or_else(|_| path.to_vec());
-        Ok(Executable { fd, path })
+        let path = match straight {
+            true => path.to_vec(),
+            false => self.path_of(fd.as_fd()).unwrap_or_else(|_| path.to_vec()),
+        };
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        Ok(Executable { fd, path, size })
     }
 
     fn open_node(

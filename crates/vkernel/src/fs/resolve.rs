@@ -192,6 +192,21 @@ impl Vfs {
         }
     }
 
+    /// What an absolute path names without a link or a mount on the way: then the path is already
+    /// where the object is, and nobody has to be asked. Nothing where it takes more to find out.
+    pub(super) fn direct(&self, path: &[u8]) -> Result<Option<HostNode>> {
+        if !self.has_openat2() || !is_straight(path) {
+            return Ok(None);
+        }
+        let scope = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+        match self.fast(self.root(), path, true, scope) {
+            Fast::Found(node) => Ok(Some(node)),
+            // A link on the way.
+            Fast::Failed(Errno::LOOP) | Fast::Unsure => Ok(None),
+            Fast::Failed(error) => Err(error),
+        }
+    }
+
     fn below_root(&self, ctx: &Context<'_>, path: &[u8], follow: bool) -> Result<Node> {
         check_path(path)?;
         if self.has_openat2() {
@@ -241,6 +256,15 @@ impl Vfs {
     }
 }
 
+/// Whether a path is absolute, short enough and spelled without `.`, `..` and empty components.
+fn is_straight(path: &[u8]) -> bool {
+    let Some(names) = path.strip_prefix(b"/") else {
+        return false;
+    };
+    let detour = |name: &[u8]| matches!(name, b"" | b"." | b"..");
+    check_path(path).is_ok() && !names.split(|byte| *byte == b'/').any(detour)
+}
+
 pub(super) fn path_flags(follow: bool) -> OFlags {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     if follow {
@@ -262,7 +286,20 @@ impl AsFd for HostNode {
 
 #[cfg(test)]
 mod tests {
-    use super::split;
+    use super::{is_straight, split};
+
+    #[test]
+    fn only_a_path_that_says_where_it_leads_is_straight() {
+        for path in ["/a", "/a/b", "/...", "/.a/b."] {
+            assert!(is_straight(path.as_bytes()), "{path}");
+        }
+        let long = format!("/{}", "a".repeat(4096));
+        for path in [
+            "", "/", "a", "./a", "//a", "/a/", "/a//b", "/a/./b", "/a/..", "/a\0", &long,
+        ] {
+            assert!(!is_straight(path.as_bytes()), "{path}");
+        }
+    }
 
     #[test]
     fn the_last_component_keeps_its_slash() {

@@ -2,10 +2,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat};
 
 use super::judge::{FsClass, class_of};
-use super::procfd::ProcFd;
+use super::procfd::{ProcFd, host_limit};
 use super::resolve::Base;
 use super::{Result, kind::FileKind};
 use crate::descriptor::{FdTable, HostFile, OpenFile};
@@ -76,6 +76,8 @@ impl<'a> Context<'a> {
 #[derive(Debug)]
 pub struct Vfs {
     root: OwnedFd,
+    /// What the root was when it was opened and judged.
+    root_stat: Stat,
     root_id: FileId,
     /// Private; opens for real what was looked at.
     proc_fd: ProcFd,
@@ -123,15 +125,14 @@ impl Vfs {
         if class_of(&root) != Ok(FsClass::Ordinary) {
             return Err(SetupError::Unfit);
         }
-        let io =
-            |errno: Errno| SetupError::Root(std::io::Error::from_raw_os_error(errno.to_linux()));
-        let root_id = FileId::of(&root).map_err(io)?;
+        let root_stat = rustix::fs::fstat(&root).map_err(|error| SetupError::Root(error.into()))?;
         let openat2 = rustix::fs::openat2(&root, c".", flags, Mode::empty(), ResolveFlags::IN_ROOT);
         let mounted = rustix::fs::openat(&root, c"proc", flags | OFlags::NOFOLLOW, Mode::empty());
         let proc_overlay = !mounted.is_ok_and(|dir| class_of(dir) == Ok(FsClass::Proc));
         Ok(Vfs {
             root,
-            root_id,
+            root_id: FileId::from(&root_stat),
+            root_stat,
             proc_fd,
             openat2: openat2.is_ok(),
             proc_overlay,
@@ -157,10 +158,10 @@ impl Vfs {
 
     /// The root as an open directory for a guest's table.
     pub fn open_root(&self) -> Result<OpenFile> {
-        let dir = self
-            .proc_fd
-            .reopen(self.root.as_fd(), OFlags::RDONLY | OFlags::DIRECTORY)?;
-        Ok(OpenFile::Host(HostFile::new(dir)?))
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = rustix::fs::openat(&self.root, c".", flags, Mode::empty()).map_err(host_limit)?;
+        let file = HostFile::looked_at(dir, &self.root_stat, true, false);
+        Ok(OpenFile::Host(file))
     }
 
     /// The kernel's private handle; never for a guest.

@@ -146,17 +146,18 @@ fn unknown_and_modified_files_are_denied_with_digests_and_recorded() {
     assert_eq!(
         seen,
         [
-            (
-                "/bin/three",
-                Decision::Modified {
-                    expected: signed.to_string()
-                }
-            ),
+            ("/bin/three", Decision::Modified { expected: signed }),
             ("/bin/other", Decision::Unknown),
         ]
     );
-    assert_eq!(records[0].digest, Some(found.to_string()));
+    assert_eq!(records[0].digest, Some(found));
     assert_eq!((records[0].container.as_str(), records[0].pid), ("test", 1));
+    let line = serde_json::to_string(&records[0]).unwrap();
+    assert!(line.contains(&format!(r#""digest":"{found}""#)), "{line}");
+    assert!(
+        line.contains(&format!(r#""expected":"{signed}""#)),
+        "{line}"
+    );
 }
 
 #[test]
