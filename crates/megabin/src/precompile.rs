@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use megabinary::module::Module;
 use vkernel::artifact::{Artifact, Cache, CacheError, CacheKey};
+use vkernel::image::{self, ImageError};
 use wasmtime::Engine;
 
 /// Why a megabinary was not compiled.
@@ -15,6 +16,9 @@ pub enum PrecompileError {
     /// The compiler refuses a function.
     #[error("compiling: {0:#}")]
     Compile(wasmtime::Error),
+    /// The initial images cannot be laid out.
+    #[error(transparent)]
+    Images(#[from] ImageError),
     /// The cache cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -23,16 +27,20 @@ pub enum PrecompileError {
     NoCacheDirectory,
 }
 
-/// Compiles the module of `wasm` for this machine's processor. Asking for the [`Module`] makes
-/// sure that its structure was checked; the compiler validates its functions.
+/// Compiles the module of `wasm` for this machine's processor and lays out its programs' initial
+/// images. Asking for the [`Module`] makes sure that its structure was checked; the compiler
+/// validates its functions. `module` must be that of `wasm`.
 ///
 /// # Errors
 /// What the compiler refuses.
-pub fn compile(_checked: &Module, wasm: &[u8]) -> Result<Vec<u8>, PrecompileError> {
+pub fn compile(module: &Module, wasm: &[u8]) -> Result<Vec<u8>, PrecompileError> {
     let engine = Engine::new(&vkernel::engine::config()).map_err(PrecompileError::Engine)?;
-    engine
+    let code = engine
         .precompile_module(wasm)
-        .map_err(PrecompileError::Compile)
+        .map_err(PrecompileError::Compile)?;
+    let data = wasm.get(module.image_data.clone()).unwrap_or_default();
+    let page = rustix::param::page_size() as u64;
+    Ok(image::append(code, &module.section, data, page)?)
 }
 
 /// The compiled module from the cache, compiled now if it is not there. However many ask at a
@@ -89,7 +97,7 @@ mod tests {
     fn the_engine_id_changes_with_whatever_changes_compiled_code() {
         assert_eq!(
             (ENGINE_ID, compatibility()),
-            ("engine-1", 17373980047211699135),
+            ("engine-2", 6762268217618919363),
             "compiled code changed: give vkernel::engine::ENGINE_ID a new value, and both here"
         );
     }

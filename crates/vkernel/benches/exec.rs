@@ -197,7 +197,7 @@ fn execs(report: &mut String, kernel: &Kernel) {
 /// The same module under wasmtime-wasi, for the cost of one of its calls.
 fn reference(wasm: &[u8]) -> impl FnMut() {
     use wasmtime_wasi::p1;
-    let engine = vkernel::engine::engine().expect("an engine");
+    let engine = wasmtime::Engine::new(&vkernel::engine::config()).expect("an engine");
     let module = wasmtime::Module::new(&engine, wasm).expect("a module");
     let mut linker = wasmtime::Linker::new(&engine);
     p1::add_to_linker_sync(&mut linker, |context: &mut p1::WasiP1Ctx| context).expect("linked");

@@ -3,7 +3,11 @@
 //! An artifact loads only into an engine whose settings equal those it was compiled with, so both
 //! sides call [`config`] and neither adds a setting that changes code.
 
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, WasmBacktraceDetails, WasmFeatures};
+use std::sync::Arc;
+
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, MemoryCreator, WasmBacktraceDetails, WasmFeatures,
+};
 
 /// The exact engine version artifacts are compiled with. A test compares it with `Cargo.lock`:
 /// a fix in the compiler must reach artifacts that were compiled before it.
@@ -12,7 +16,7 @@ pub const WASMTIME_VERSION: &str = "48.0.8";
 /// Names everything about [`config`] that changes compiled code. The runtime cannot ask the
 /// engine for this, because the engine knows it only with its compiler; the toolchain's tests
 /// compare it with the engine's own compatibility hash and fail when that moves and this does not.
-pub const ENGINE_ID: &str = "engine-1";
+pub const ENGINE_ID: &str = "engine-2";
 
 /// Native stack a guest's code may use before it traps, in bytes: what Linux gives a process.
 /// Interpreters recurse on it once per call of the interpreted program.
@@ -31,6 +35,8 @@ pub const HOST_STACK: usize = 1 << 20;
 ///   needs no bounds checks and a growing memory never moves. The reservation is address space,
 ///   not memory; RLIMIT_AS must not count it. The guard before it catches a wrong address
 ///   computation of the compiler.
+/// - Memories are the kernel's own ([`crate::memory`]); the engine has no images for them. A
+///   megabinary has no active data that could become one.
 /// - No address map and no unwind tables in artifacts: a trap's backtrace names functions, which
 ///   needs neither, and artifacts get smaller and load faster.
 /// - Nothing is taken from the environment (`WASMTIME_BACKTRACE_DETAILS`).
@@ -57,7 +63,7 @@ pub fn config() -> Config {
         .memory_guard_size(32 << 20)
         .memory_may_move(false)
         .guard_before_linear_memory(true)
-        .memory_init_cow(true)
+        .memory_init_cow(false)
         .table_lazy_init(true)
         .debug_info(false)
         .generate_address_map(false)
@@ -96,9 +102,10 @@ const DISABLED: &[WasmFeatures] = &[
     WasmFeatures::MEMORY_CONTROL,
 ];
 
-/// An engine with [`config`]. In a program without the compiler it can only load artifacts.
-pub fn engine() -> wasmtime::Result<Engine> {
-    Engine::new(&config())
+/// An engine with [`config`] whose memories `creator` makes. In a program without the compiler it
+/// can only load artifacts.
+pub fn engine(creator: Arc<dyn MemoryCreator>) -> wasmtime::Result<Engine> {
+    Engine::new(config().with_host_memory(creator))
 }
 
 /// What the processor offers that compiled code may depend on: architecture and features.
@@ -135,7 +142,7 @@ pub fn cpu_identity() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{WASMTIME_VERSION, engine};
+    use super::{WASMTIME_VERSION, config};
 
     #[test]
     fn the_version_in_cache_keys_is_the_one_that_is_locked() {
@@ -148,7 +155,8 @@ mod tests {
     }
 
     fn compiles(wat: &str) -> bool {
-        wasmtime::Module::new(&engine().unwrap(), wat).is_ok()
+        let engine = wasmtime::Engine::new(&config()).unwrap();
+        wasmtime::Module::new(&engine, wat).is_ok()
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod fs;
 pub mod image;
 pub mod kernel;
 pub mod kill;
+pub mod memory;
 pub mod plan;
 pub mod process;
 pub mod rights;

@@ -12,7 +12,7 @@ use wasm_encoder::InstructionSink;
 
 const SIZE: usize = (3 << 20) + 123;
 
-/// Writes all of memory to descriptor 1 and then spoils it.
+/// Writes all of memory to descriptor 1, grows it, and then spoils all of it.
 fn dump(sink: &mut InstructionSink<'_>) {
     let memory = wasm_encoder::MemArg {
         offset: 0,
@@ -33,6 +33,7 @@ fn dump(sink: &mut InstructionSink<'_>) {
         .i32_const(vector + 8)
         .call(FD_WRITE)
         .drop();
+    sink.i32_const(5).memory_grow(0).drop();
     sink.i32_const(0)
         .i32_const(0xaa)
         .memory_size(0)

@@ -14,6 +14,8 @@ pub use error::ModuleError;
 pub use finish::finish;
 pub use validate::{features, validate};
 
+use std::ops::Range;
+
 use crate::digest::{DIGEST_BYTES, Digest};
 use crate::limits;
 use crate::section::Section;
@@ -32,6 +34,8 @@ pub struct Module {
     pub section: Section,
     /// Imported functions as (module, function), in the module's order.
     pub imports: Vec<(String, String)>,
+    /// Where in the file the content of data segment 0 is, of which initial images are made.
+    pub image_data: Range<usize>,
 }
 
 impl Module {
@@ -64,6 +68,7 @@ impl Module {
             id,
             section,
             imports,
+            image_data: scan.image_data(),
         })
     }
 }

@@ -27,8 +27,8 @@ pub(super) struct Scan<'a> {
     pub(super) start: bool,
     /// Bodies of the module's own functions, without their size.
     pub(super) bodies: Vec<Range<usize>>,
-    /// Length of each data segment; none for active ones.
-    pub(super) data: Vec<Option<usize>>,
+    /// Where in the file the content of each data segment is; none for active ones.
+    pub(super) data: Vec<Option<Range<usize>>>,
     sections: Vec<(Range<usize>, &'a [u8])>,
 }
 
@@ -111,7 +111,11 @@ impl<'a> Scan<'a> {
                 for segment in reader {
                     let segment = segment?;
                     self.data.push(match segment.kind {
-                        DataKind::Passive => Some(segment.data.len()),
+                        // The content is the last thing in a segment.
+                        DataKind::Passive => {
+                            let end = segment.range.end;
+                            Some(end - segment.data.len()..end)
+                        }
                         DataKind::Active { .. } => None,
                     });
                 }
@@ -122,6 +126,11 @@ impl<'a> Scan<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Where in the file the content of data segment 0 is; empty where there is none.
+    pub(super) fn image_data(&self) -> Range<usize> {
+        self.data.first().cloned().flatten().unwrap_or(0..0)
     }
 
     /// The metadata section's payload with the container id; `len` is the file's length.

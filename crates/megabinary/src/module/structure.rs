@@ -97,7 +97,7 @@ fn check_data(scan: &Scan<'_>, section: &Section) -> Result<(), ModuleError> {
             index: index as u32,
         });
     }
-    let data = scan.data.first().copied().flatten().unwrap_or(0) as u64;
+    let data = scan.image_data().len() as u64;
     for program in &section.programs {
         for (index, segment) in program.segments.iter().enumerate() {
             let end = u64::from(segment.data_offset) + u64::from(segment.len);

@@ -5,9 +5,10 @@ use std::fmt;
 use megabinary::digest::Digest;
 
 use crate::engine::{ENGINE_ID, WASMTIME_VERSION, cpu_identity};
+use crate::image::IMAGES_ID;
 
-/// Names an artifact: the code, the engine that compiled it and its settings, this program's
-/// version, the processor.
+/// Names an artifact: the code, the engine that compiled it and its settings, the form of the
+/// images behind it, this program's version, the processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CacheKey(Digest);
 
@@ -21,6 +22,7 @@ impl CacheKey {
                 env!("CARGO_PKG_VERSION"),
                 WASMTIME_VERSION,
                 ENGINE_ID,
+                IMAGES_ID,
                 &cpu_identity(),
             ],
         )

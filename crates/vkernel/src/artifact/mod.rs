@@ -2,6 +2,9 @@
 //!
 //! Loading an artifact runs whatever it holds, outside every sandbox. So an artifact counts only
 //! when nobody but its owner, who is also its reader, could have written it: see [`Cache`].
+//!
+//! An artifact is one file: what the compiler made, and behind it the initial images of the
+//! programs ([`crate::image`]), which are as good as code.
 
 mod cache;
 mod key;
@@ -15,6 +18,8 @@ pub use key::CacheKey;
 
 use wasmtime::{Engine, Module};
 
+use crate::image::{Images, OpenError};
+
 /// An opened artifact that came out of a [`Cache`], checked there.
 #[derive(Debug)]
 pub struct Artifact(File);
@@ -25,6 +30,9 @@ pub enum ArtifactError {
     /// The engine refuses it.
     #[error("loading compiled code: {0}; remove it from the cache to have it compiled again")]
     Load(wasmtime::Error),
+    /// Its images are wrong.
+    #[error("{0}; remove it from the cache to have it compiled again")]
+    Images(#[from] OpenError),
     /// It cannot be read.
     #[error("reading compiled code: {0}")]
     Read(#[from] std::io::Error),
@@ -38,6 +46,11 @@ impl Artifact {
     #[must_use]
     pub unsafe fn from_checked_fd(fd: OwnedFd) -> Artifact {
         Artifact(File::from(fd))
+    }
+
+    /// Its programs' initial images.
+    pub fn images(&self) -> Result<Images, ArtifactError> {
+        Ok(Images::open(&self.0)?)
     }
 
     /// Loads the code into `engine`.

@@ -130,6 +130,17 @@ impl ProcFd {
         Ok(linked?)
     }
 
+    /// This process's own page map, which tells nothing about guests' files: for the kernel. A
+    /// process that has changed its user may not open it.
+    pub fn page_map(&self) -> Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = rustix::fs::openat(&self.dir, c"../pagemap", flags, Mode::empty())?;
+        match class_of(&file)? {
+            FsClass::Proc => Ok(file),
+            _ => Err(Errno::ACCES),
+        }
+    }
+
     /// The raw text of a file beside the process directories, such as `meminfo`.
     pub fn system_file(&self, name: &CStr) -> Result<Vec<u8>> {
         // `fd` is two levels below the procfs's own root.

@@ -164,6 +164,11 @@ impl Vfs {
         Ok(OpenFile::Host(file))
     }
 
+    /// This process's own page map, for the kernel; nothing where the host does not give it.
+    pub(crate) fn page_map(&self) -> Option<OwnedFd> {
+        self.proc_fd.page_map().ok()
+    }
+
     /// The kernel's private handle; never for a guest.
     pub(super) fn proc_fd(&self) -> &ProcFd {
         &self.proc_fd

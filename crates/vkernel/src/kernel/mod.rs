@@ -8,15 +8,17 @@ mod spec;
 
 use std::sync::Arc;
 
-use wasmtime::{Engine, InstancePre, Linker, ModuleExport};
+use wasmtime::{Engine, InstancePre, Linker, MemoryType, ModuleExport};
+
+use megabinary::module::MEMORY_EXPORT;
 
 use crate::artifact::{Artifact, ArtifactError};
 use crate::audit::{Audit, AuditSink};
 use crate::engine;
 use crate::exec::{ExecError, ExecTarget};
 use crate::fs::Vfs;
-use crate::image::Images;
 use crate::kill;
+use crate::memory::{Creator, Memories};
 use crate::plan::Plan;
 use crate::process::ProcState;
 use crate::wasi;
@@ -56,7 +58,7 @@ pub enum KernelError {
     #[error(
         "the compiled megabinary has no export `{0}`; remove it from the cache to have it compiled again"
     )]
-    Export(&'static str),
+    Export(String),
     /// The host refuses a signal handler.
     #[error("installing the handler that interrupts system calls: {0}")]
     Signals(std::io::Error),
@@ -69,10 +71,12 @@ pub struct Kernel(Arc<Shared>);
 struct Shared {
     engine: Engine,
     instance: InstancePre<ProcState>,
+    memories: Arc<Memories>,
     memory: ModuleExport,
+    memory_type: MemoryType,
     dispatch: ModuleExport,
-    /// The images and the switch that says one was laid.
-    images: Option<(Images, ModuleExport)>,
+    /// The switch that says that the host has laid the image.
+    switch: ModuleExport,
     plan: Plan,
     vfs: Arc<Vfs>,
     audit: Arc<Audit>,
@@ -81,23 +85,11 @@ struct Shared {
 
 impl Kernel {
     /// Loads the compiled megabinary. Nothing of it runs yet.
+    ///
+    /// The calling process must be the one that runs it, and not yet have changed to the user it
+    /// runs as: only then the host tells it about its own memory, without which an exec costs
+    /// twice as much.
     pub fn new(config: KernelConfig) -> Result<Kernel, KernelError> {
-        let engine = engine::engine().map_err(KernelError::Engine)?;
-        Self::with_engine(&engine, config)
-    }
-
-    /// As [`Kernel::new`], on an engine made by [`engine::engine`].
-    pub fn with_engine(engine: &Engine, config: KernelConfig) -> Result<Kernel, KernelError> {
-        Self::with_images(engine, config, None)
-    }
-
-    /// As [`Kernel::with_engine`], with initial images the kernel lays by itself. They must be
-    /// those of the same megabinary.
-    pub fn with_images(
-        engine: &Engine,
-        config: KernelConfig,
-        images: Option<Images>,
-    ) -> Result<Kernel, KernelError> {
         let KernelConfig {
             plan,
             artifact,
@@ -106,27 +98,36 @@ impl Kernel {
             label,
             limits,
         } = config;
-        let module = artifact.load(engine)?;
-        let export = |name| {
+        let memories = Memories::new(artifact.images()?, vfs.page_map());
+        let creator = Arc::new(Creator(memories.clone()));
+        let engine = engine::engine(creator).map_err(KernelError::Engine)?;
+        let module = artifact.load(&engine)?;
+        let export = |name: &str| {
             module
                 .get_export_index(name)
-                .ok_or(KernelError::Export(name))
+                .ok_or_else(|| KernelError::Export(name.to_owned()))
         };
-        let memory = export("memory")?;
+        let memory = export(MEMORY_EXPORT)?;
+        let memory_type = module
+            .get_export(MEMORY_EXPORT)
+            .and_then(|export| export.memory().cloned())
+            .ok_or_else(|| KernelError::Export(MEMORY_EXPORT.to_owned()))?;
         let dispatch = export("_dispatch")?;
-        let switch = module.get_export_index(plan.image_switch());
-        let mut linker = Linker::new(engine);
+        let switch = export(plan.image_switch())?;
+        let mut linker = Linker::new(&engine);
         wasi::register(&mut linker).map_err(KernelError::Engine)?;
         let instance = linker
             .instantiate_pre(&module)
             .map_err(KernelError::Imports)?;
         kill::install_interrupt_handler().map_err(KernelError::Signals)?;
         Ok(Kernel(Arc::new(Shared {
-            engine: engine.clone(),
+            engine,
             instance,
+            memories,
             memory,
+            memory_type,
             dispatch,
-            images: images.zip(switch),
+            switch,
             plan,
             vfs: Arc::new(vfs),
             audit: Arc::new(Audit::new(label, audit)),

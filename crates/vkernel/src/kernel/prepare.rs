@@ -14,6 +14,7 @@ use crate::errno::Errno;
 use crate::exec::{self, ExecError, ExecTarget};
 use crate::fs::Context;
 use crate::kill::KillToken;
+use crate::memory::Layout;
 use crate::plan::NetworkPolicy;
 use crate::process::{ProcState, Program};
 use crate::rights::HostCallSet;
@@ -24,6 +25,8 @@ const PAGE: u64 = 64 << 10;
 pub(super) struct Process {
     pub state: ProcState,
     pub digest: Digest,
+    /// What its memory is when it starts.
+    pub layout: Layout,
 }
 
 impl Process {
@@ -66,6 +69,17 @@ impl Process {
                 limit,
             });
         }
+        let layout = usize::try_from(needed)
+            .map_err(|_| Errno::NOMEM.to_string())
+            .and_then(|size| {
+                let layout = kernel.memories.layout(target.program_number(), size);
+                layout.map_err(|error| error.to_string())
+            })
+            .map_err(|reason| ExecError::Host {
+                path: name.clone(),
+                doing: "laying out its memory",
+                reason,
+            })?;
         let mut script = None;
         if let Some(copy) = found.script {
             Descriptor::inherited(copy)
@@ -102,6 +116,7 @@ impl Process {
         Ok(Process {
             state,
             digest: *target.digest(),
+            layout,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use megabinary::digest::Digest;
 use rustix::event::{EventfdFlags, eventfd};
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::{Store, UpdateDeadline, Val};
 
 use super::prepare::{Process, shown};
 use super::{ExitStatus, Kernel, ProcessSpec, Shared, outcome};
@@ -13,6 +13,7 @@ use crate::engine::{GUEST_STACK, HOST_STACK};
 use crate::errno::Errno;
 use crate::exec::ExecError;
 use crate::kill::KillToken;
+use crate::memory::Layout;
 use crate::process::{Fail, ProcState};
 
 /// What a thread has besides the guest's and the host functions' stack: its own frames and those
@@ -124,7 +125,7 @@ impl Process {
             _ => Ok(UpdateDeadline::Continue(1)),
         });
         store.set_epoch_deadline(1);
-        let result = dispatch(kernel, &mut store, &self.digest);
+        let result = dispatch(kernel, &mut store, self.layout, &self.digest);
         let state = store.data();
         let status = outcome::status(result, &state.program);
         if let ExitStatus::Trap(message) = &status {
@@ -137,20 +138,27 @@ impl Process {
 fn dispatch(
     kernel: &Shared,
     store: &mut Store<ProcState>,
+    layout: Layout,
     digest: &Digest,
 ) -> wasmtime::Result<i32> {
+    let armed = kernel.memories.arm(kernel.memory_type.clone(), layout);
     let instance = kernel.instance.instantiate(&mut *store)?;
+    let laid = armed.finish();
     let memory = instance
         .get_module_export(&mut *store, &kernel.memory)
-        .and_then(wasmtime::Extern::into_memory);
-    store.data_mut().memory = memory;
-    if let (Some((images, switch)), Some(memory)) = (&kernel.images, memory) {
-        let program = store.data().program.clone();
-        let switch = instance
-            .get_module_export(&mut *store, switch)
+        .and_then(wasmtime::Extern::into_memory)
+        .ok_or_else(|| wasmtime::Error::msg("`memory` is not a memory"))?;
+    // Another memory that looked the same may have got what was meant for this one.
+    let laid = laid
+        .filter(|laid| laid.is(memory.data_ptr(&*store), memory.data_size(&*store)))
+        .ok_or_else(|| wasmtime::Error::msg("its memory is not the one made for it"))?;
+    store.data_mut().memory = Some(memory);
+    if laid.has_image() {
+        instance
+            .get_module_export(&mut *store, &kernel.switch)
             .and_then(wasmtime::Extern::into_global)
-            .ok_or_else(|| wasmtime::Error::msg("the image switch is not a global"))?;
-        images.lay(&program.entry, &mut *store, memory, switch)?;
+            .ok_or_else(|| wasmtime::Error::msg("the image switch is not a global"))?
+            .set(&mut *store, Val::I32(1))?;
     }
     let dispatch = instance
         .get_module_export(&mut *store, &kernel.dispatch)

@@ -216,6 +216,12 @@ impl<'p> Target<'p> {
         self.plan.text(self.program().entry)
     }
 
+    /// Number of the program behind the entry point, in the order of the signed section.
+    #[must_use]
+    pub fn program_number(&self) -> usize {
+        self.record.program as usize
+    }
+
     /// Name of the program behind the entry point.
     #[must_use]
     pub fn program_name(&self) -> &'p str {

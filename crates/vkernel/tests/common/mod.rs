@@ -242,17 +242,17 @@ pub fn kernel(
     }
     let cache = Cache::open_or_create(&dir.join("cache")).expect("a cache");
     let artifact = cache.get_or_compile(&CacheKey::of(plan.container_id()), || {
-        vkernel::engine::engine()?.precompile_module(&wasm)
+        let engine = wasmtime::Engine::new(&vkernel::engine::config())?;
+        let code = engine.precompile_module(&wasm)?;
+        if images == Images::Guest {
+            return Ok(code);
+        }
+        let module = Module::parse(&wasm).expect("a sound module");
+        let page = rustix::param::page_size() as u64;
+        let data = &wasm[module.image_data.clone()];
+        vkernel::image::append(code, &module.section, data, page).map_err(wasmtime::Error::new)
     });
     let root = std::fs::File::open(root).expect("the root");
-    let images = (images == Images::Host).then(|| {
-        let section = Module::parse(&wasm).expect("a sound module").section;
-        let data: Vec<u8> = guests
-            .iter()
-            .flat_map(|guest| guest.image.clone())
-            .collect();
-        vkernel::image::Images::build(&section, &data).expect("images")
-    });
     let config = KernelConfig {
         plan,
         artifact: artifact.expect("an artifact"),
@@ -261,6 +261,5 @@ pub fn kernel(
         label: "test".into(),
         limits: Limits::default(),
     };
-    let engine = vkernel::engine::engine().expect("an engine");
-    Kernel::with_images(&engine, config, images).expect("a kernel")
+    Kernel::new(config).expect("a kernel")
 }

@@ -18,10 +18,10 @@ use crate::kernel::{ExitStatus, Kernel, KernelConfig, Limits, ProcessSpec, Runni
 use crate::plan::{ExecRule, NetworkPolicy, NewTarget, PlanBuilder};
 use crate::rights::{HostCall, HostCallSet};
 
-/// One engine for all tests: the epoch of one must not end another's process.
+/// The engine that compiles.
 fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| crate::engine::engine().unwrap())
+    ENGINE.get_or_init(|| Engine::new(&crate::engine::config()).unwrap())
 }
 
 /// What every guest can import, by the signatures of the capability table.
@@ -176,17 +176,14 @@ impl Box {
 
         let records = Arc::new(Mutex::new(Vec::new()));
         let directory = std::fs::File::open(&root).unwrap();
-        let kernel = Kernel::with_engine(
-            engine(),
-            KernelConfig {
-                plan: plan.finish(),
-                artifact: cache.lookup(&key).unwrap().unwrap(),
-                vfs: Vfs::new(Root::At(directory.into())).unwrap(),
-                audit: std::boxed::Box::new(Collect(records.clone())),
-                label: "test".into(),
-                limits,
-            },
-        )
+        let kernel = Kernel::new(KernelConfig {
+            plan: plan.finish(),
+            artifact: cache.lookup(&key).unwrap().unwrap(),
+            vfs: Vfs::new(Root::At(directory.into())).unwrap(),
+            audit: std::boxed::Box::new(Collect(records.clone())),
+            label: "test".into(),
+            limits,
+        })
         .unwrap();
         Box {
             kernel,

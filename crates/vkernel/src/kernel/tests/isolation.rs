@@ -26,6 +26,37 @@ fn nothing_of_a_process_is_left_for_the_next() {
 }
 
 #[test]
+fn beyond_its_memory_a_process_traps_also_where_an_earlier_one_had_grown() {
+    // Of one size, so that they get the same memory one after the other.
+    let container = Box::new(&[
+        Guest::new(
+            "grows",
+            "(drop (memory.grow (i32.const 4)))
+             (memory.fill (i32.const 0) (i32.const 0xaa) (i32.const 327680))",
+        ),
+        Guest::new("peeks", "(drop (i32.load8_u (i32.const 65536)))"),
+        Guest::new(
+            "far",
+            "(drop (i32.load8_u offset=0xffffffff (i32.const -1)))",
+        ),
+        Guest::new(
+            "edge",
+            "(drop (memory.grow (i32.const 1)))
+             (if (i32.load (i32.const 131068)) (then unreachable))
+             (drop (i32.load8_u (i32.const 131072)))",
+        ),
+    ]);
+    for _ in 0..3 {
+        assert_eq!(container.run(&["grows"]).0, ExitStatus::Code(0));
+        for name in ["peeks", "far", "edge"] {
+            let (status, _, err) = container.run(&[name]);
+            assert_eq!(status.code(), 134, "{name}");
+            assert!(err.contains("out of bounds memory access"), "{name}: {err}");
+        }
+    }
+}
+
+#[test]
 fn a_call_outside_the_rights_is_refused_and_recorded_once() {
     let body = "
         (local $i i32)
