@@ -4,7 +4,10 @@
 
 mod containers;
 
-use containers::{Node, unique, wait_until};
+use std::fs;
+use std::io::Write;
+
+use containers::{Bundle, Node, unique, wait_until};
 
 #[test]
 fn create_start_kill_delete() {
@@ -97,6 +100,56 @@ fn what_is_not_in_the_manifest_does_not_run() {
     assert_eq!(output.code, 126);
     assert_eq!(output.err.matches("sha256:").count(), 3, "{}", output.err);
     node.assert_nothing_left(&id);
+}
+
+#[test]
+fn the_audit_has_every_decision_once() {
+    let (node, id) = (Node::new(), unique("audit"));
+    let bundle = node.bundle("b", &["/bin/loop"]).named(&id);
+    let changed = node.bundle("changed", &["/bin/hello"]);
+    let edit = |bundle: &Bundle, path: &str| {
+        let path = bundle.at("rootfs/bin").join(path);
+        fs::OpenOptions::new()
+            .append(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(b"x"))
+            .unwrap();
+    };
+    edit(&changed, "hello");
+    node.create(&changed, &unique("refused"))
+        .refused(&["modified"]);
+
+    node.create(&bundle, &id).success();
+    node.run(&["start", &id]).success();
+    node.run(&["exec", &id, "hello"]).success();
+    edit(&bundle, "hello");
+    node.run(&["exec", &id, "hello"]).refused(&["modified"]);
+    fs::copy("/bin/true", bundle.at("rootfs/bin/stranger")).unwrap();
+    node.run(&["exec", &id, "stranger"])
+        .refused(&["not in the manifest"]);
+    node.run(&["exec", &id, "nothing"]).refused(&["not found"]);
+    node.run(&["exec", "--tool", "nobody", &id])
+        .refused(&["nobody"]);
+
+    let audit = fs::read_to_string(node.at("audit.jsonl")).unwrap();
+    let decisions: Vec<(String, String)> = audit
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|record| {
+            let text = |field: &str| record[field].as_str().unwrap().to_owned();
+            (text("decision"), text("path"))
+        })
+        .collect();
+    let expected = [
+        ("modified", "/bin/hello"),
+        ("allowed", "/bin/loop"),
+        ("allowed", "/bin/hello"),
+        ("modified", "/bin/hello"),
+        ("unknown", "/bin/stranger"),
+        ("unknown", "nobody"),
+    ];
+    let expected = expected.map(|(decision, path)| (decision.to_owned(), path.to_owned()));
+    assert_eq!(decisions, expected);
 }
 
 #[test]

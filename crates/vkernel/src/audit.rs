@@ -1,7 +1,7 @@
 //! The record of every decision to execute and of denied host calls.
 
 use std::io::Write;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use megabinary::digest::Digest;
@@ -97,14 +97,30 @@ impl<W: Write + Send> AuditSink for JsonLines<W> {
 /// A sink together with the container the records are about.
 pub struct Audit {
     container: String,
-    sink: Box<dyn AuditSink>,
+    sink: Arc<dyn AuditSink>,
+    permissions: bool,
 }
 
 impl Audit {
     /// Records about `container` go to `sink`.
     #[must_use]
     pub fn new(container: String, sink: Box<dyn AuditSink>) -> Self {
-        Audit { container, sink }
+        Audit {
+            container,
+            sink: sink.into(),
+            permissions: true,
+        }
+    }
+
+    /// The same audit for a decision that is taken again before anything runs: it keeps what is
+    /// denied, since nothing follows that, and leaves what is allowed to the second time.
+    #[must_use]
+    pub fn of_a_rehearsal(&self) -> Self {
+        Audit {
+            container: self.container.clone(),
+            sink: self.sink.clone(),
+            permissions: false,
+        }
     }
 
     /// Records a decision about executing a file or tool.
@@ -116,6 +132,9 @@ impl Audit {
         entry: Option<&str>,
         decision: Decision,
     ) {
+        if decision == Decision::Allowed && !self.permissions {
+            return;
+        }
         self.sink.record(&Record {
             time: SystemTime::now(),
             container: self.container.clone(),

@@ -77,17 +77,23 @@ pub fn find<'p>(
         ExecTarget::Path(path) => by_path(plan, path, open, audit, pid),
         ExecTarget::Digest(digest) => match plan.lookup(digest) {
             Some(target) => known(plan, target, open),
-            None => Err(ExecError::UnknownDigest {
-                digest: *digest,
-                container: *plan.container_id(),
-            }),
+            None => {
+                audit.exec(pid, "", Some(*digest), None, Decision::Unknown);
+                Err(ExecError::UnknownDigest {
+                    digest: *digest,
+                    container: *plan.container_id(),
+                })
+            }
         },
         ExecTarget::Tool(name) => match plan.tool(name) {
             Some(target) => known(plan, target, open),
-            None => Err(ExecError::UnknownTool {
-                name: name.clone(),
-                container: *plan.container_id(),
-            }),
+            None => {
+                audit.exec(pid, name, None, None, Decision::Unknown);
+                Err(ExecError::UnknownTool {
+                    name: name.clone(),
+                    container: *plan.container_id(),
+                })
+            }
         },
     }?;
     audit.exec(

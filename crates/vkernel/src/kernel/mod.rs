@@ -142,7 +142,8 @@ impl Kernel {
     }
 
     /// Whether `target` could be executed now, and if not why: for `create`, which refuses what
-    /// `start` could not start. Nothing is started and nothing recorded; `start` decides again.
+    /// `start` could not start. Nothing is started; a denial is recorded, and what is
+    /// allowed is decided again, and recorded, by `start`.
     pub fn check(&self, target: &ExecTarget, env: &[Vec<u8>], cwd: &[u8]) -> Result<(), ExecError> {
         prepare::check(&self.0, target, env, cwd)
     }

@@ -8,7 +8,6 @@ use wasmtime::StoreLimitsBuilder;
 
 use super::spec::{FIRST_PASSED, ROOT_DIR};
 use super::{ProcessSpec, Shared};
-use crate::audit::{Audit, Discard};
 use crate::descriptor::{Descriptor, FdTable, OpenFile};
 use crate::errno::Errno;
 use crate::exec::{self, ExecError, ExecTarget};
@@ -128,7 +127,7 @@ pub(super) fn check(
     env: &[Vec<u8>],
     cwd: &[u8],
 ) -> Result<(), ExecError> {
-    let silent = Audit::new(String::new(), Box::new(Discard));
+    let audit = kernel.audit.of_a_rehearsal();
     let fds = FdTable::default();
     let context = Context {
         fds: &fds,
@@ -137,7 +136,7 @@ pub(super) fn check(
         cwd,
     };
     let open = |path: &[u8]| kernel.vfs.open_executable(&context, path);
-    exec::find(&kernel.plan, target, path_variable(env), &open, &silent, 1).map(drop)
+    exec::find(&kernel.plan, target, path_variable(env), &open, &audit, 1).map(drop)
 }
 
 fn path_variable(env: &[Vec<u8>]) -> Option<&[u8]> {

@@ -24,7 +24,7 @@ fn execute(container: &Box, target: ExecTarget) -> Result<u8, (u8, String)> {
 }
 
 #[test]
-fn a_check_says_what_a_start_would_and_records_nothing() {
+fn a_check_says_what_a_start_would() {
     let container = container();
     write_executable(&container.root.join("bin/other"), "unknown");
     let env = [b"PATH=/bin".to_vec()];
@@ -39,7 +39,6 @@ fn a_check_says_what_a_start_would_and_records_nothing() {
         (check("three"), check("other"), check("none")),
         (Ok(()), Err(126), Err(127))
     );
-    assert!(container.records.lock().unwrap().is_empty());
 }
 
 fn path(path: &str) -> ExecTarget {
@@ -170,6 +169,26 @@ fn an_allowed_execution_is_recorded_with_its_entry() {
     assert_eq!(records[0].entry.as_deref(), Some("three_start"));
     let line = serde_json::to_string(&records[0]).unwrap();
     assert!(line.contains(r#""decision":"allowed""#), "{line}");
+}
+
+#[test]
+fn a_check_records_what_it_denies_and_leaves_the_rest_to_the_execution() {
+    let container = container();
+    let check = |target: &ExecTarget| container.kernel.check(target, &[], b"/");
+    check(&path("/bin/three")).unwrap();
+    assert_eq!(container.records.lock().unwrap().len(), 0);
+    write_executable(&container.root.join("bin/three"), "modified");
+    let unsigned = Digest::of(b"unsigned");
+    let tool = ExecTarget::Tool("nobody".into());
+    for target in [path("/bin/three"), ExecTarget::Digest(unsigned), tool] {
+        check(&target).unwrap_err();
+    }
+    let records = container.records.lock().unwrap();
+    assert_eq!(records.len(), 3);
+    assert!(matches!(records[0].decision, Decision::Modified { .. }));
+    assert_eq!(records[1].digest, Some(unsigned));
+    assert_eq!(records[2].path, "nobody");
+    assert_eq!(records[2].decision, Decision::Unknown);
 }
 
 /// Waits for a byte on standard input, then copies the file its third argument names.
