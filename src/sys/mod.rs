@@ -1,5 +1,6 @@
 //! Linux system calls that neither rustix nor nix wraps. All unsafe code of the runtime is here.
 
+pub mod bpf;
 pub mod clone;
 pub mod exec;
 pub mod fds;

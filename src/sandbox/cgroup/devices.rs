@@ -1,11 +1,11 @@
-//! The device rules of config.json as cgroup v1 takes them, with the devices that every container
-//! has.
+//! The device rules of config.json, with the devices that every container has; as lines for
+//! cgroup v1. [`super::device_program`] makes them a program for v2.
 
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 
 use super::CgroupError;
 
-/// One line for `devices.allow` or `devices.deny`.
+/// Allows or denies accesses to the devices that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceRule {
     /// Whether it allows or denies.

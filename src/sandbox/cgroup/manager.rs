@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,12 +12,14 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
+use super::devices::DeviceRule;
 use super::resources::{self, Version, Write};
-use super::{CgroupError, CgroupPaths, devices};
+use super::{CgroupError, CgroupPaths, device_program, devices};
 use crate::container::Intent;
 use crate::container::ProcessId;
 use crate::container::intent::IntendedCgroup;
 use crate::failure::{Doing, Failure};
+use crate::sys::bpf;
 
 /// How long killed processes may take to go, and a freezer to freeze.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -100,19 +102,28 @@ impl CgroupPaths {
         if rules.is_empty() {
             return Ok(());
         }
-        let Some(dir) = self.v1_dir("devices") else {
-            return Err(CgroupError::Unsupported {
+        match (self.v1_dir("devices"), &self.v2) {
+            (Some(dir), _) => rules.iter().try_for_each(|rule| {
+                let (file, line) = rule.v1();
+                write_file(&dir.join(file), &line)
+            }),
+            (None, Some(_)) => self.filter_devices(&rules),
+            (None, None) => Err(CgroupError::Unsupported {
                 field: "devices".to_owned(),
-                reason: "this host has no cgroup v1 devices controller, and filtering devices on \
-                         cgroup v2 is not supported yet; remove the rules from config.json"
+                reason: "this host has neither a cgroup v1 devices controller nor cgroup v2; \
+                         remove the rules from config.json or mount /sys/fs/cgroup"
                     .to_owned(),
-            });
-        };
-        for rule in rules {
-            let (file, line) = rule.v1();
-            write_file(&dir.join(file), &line)?;
+            }),
         }
-        Ok(())
+    }
+
+    fn filter_devices(&self, rules: &[DeviceRule]) -> Result<(), CgroupError> {
+        let doing = || "linux.resources.devices: filtering devices on cgroup v2 (bpf)".to_owned();
+        let Some(cgroup) = self.open_v2()? else {
+            return Ok(());
+        };
+        let program = bpf::load_device_program(&device_program::compile(rules)).doing(doing)?;
+        Ok(bpf::attach_device_program(cgroup.as_fd(), &program).doing(doing)?)
     }
 
     fn apply_v1(&self, writes: &[Write]) -> Result<(), CgroupError> {

@@ -1,9 +1,11 @@
 //! Control groups through their file systems: v1, v2, and v1 with v2 beside it (hybrid).
 //!
 //! [`detect`] says what the host has, [`resources`] turns config.json into file writes without
-//! touching anything, [`manager`] makes, fills, empties and removes the directories.
+//! touching anything, [`device_program`] what v2 wants in place of device rules, [`manager`] makes,
+//! fills, empties and removes the directories.
 
 pub mod detect;
+pub mod device_program;
 pub mod devices;
 pub mod manager;
 pub mod resources;
