@@ -46,11 +46,11 @@ fn main() {
             std::thread::sleep(GAP);
             cycle(c, i)
         }),
-        ("exec of true in a running container", &|c, _| exec(c)),
+        ("exec of true in a running container", &|c, _| {
+            exec(c, &id("long"))
+        }),
     ];
-    for contender in &contenders {
-        run_detached(contender);
-    }
+    let running: Vec<Running> = contenders.iter().map(Running::start).collect();
     for (row, measure) in rows {
         let mut times = vec![Vec::with_capacity(ROUNDS); contenders.len()];
         for round in 0..ROUNDS {
@@ -64,9 +64,7 @@ fn main() {
         eprintln!();
         table.extend(lines(row, &contenders, times));
     }
-    for contender in &contenders {
-        contender.call(&["delete", "--force", "long"]);
-    }
+    drop(running);
     let text = table.join("\n") + "\n";
     print!("{text}");
     if let Some(out) = std::env::var_os("BENCH_OUT") {
@@ -206,7 +204,7 @@ fn native(work: &Path, from: &Path, to: &Path) {
 
 /// One container that runs `true`, from create until delete has returned.
 fn cycle(contender: &Contender, round: usize) -> Duration {
-    let id = format!("bench-{round}");
+    let id = id(&round.to_string());
     let pid_file = contender.short.with_extension("pid");
     let started = Instant::now();
     let bundle = contender.short.to_string_lossy().into_owned();
@@ -223,15 +221,41 @@ fn cycle(contender: &Contender, round: usize) -> Duration {
     started.elapsed()
 }
 
-fn run_detached(contender: &Contender) {
-    let bundle = contender.long.to_string_lossy().into_owned();
-    contender.call(&["create", "--bundle", &bundle, "long"]);
-    contender.call(&["start", "long"]);
+/// A container that runs until this is dropped, also when a measurement panics.
+struct Running<'a>(&'a Contender);
+
+impl<'a> Running<'a> {
+    fn start(contender: &'a Contender) -> Self {
+        let bundle = contender.long.to_string_lossy().into_owned();
+        contender.call(&["create", "--bundle", &bundle, &id("long")]);
+        let running = Self(contender);
+        contender.call(&["start", &id("long")]);
+        running
+    }
 }
 
-fn exec(contender: &Contender) -> Duration {
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut delete = Command::new(&self.0.program);
+        delete.args(&self.0.global).args(["delete", "--force"]);
+        if !delete.arg(id("long")).status().is_ok_and(|s| s.success()) {
+            eprintln!(
+                "{} did not delete the container {}",
+                self.0.name,
+                id("long")
+            );
+        }
+    }
+}
+
+/// A container's id that no other run of this benchmark has: ids name cgroups too.
+fn id(name: &str) -> String {
+    format!("bench-{}-{name}", std::process::id())
+}
+
+fn exec(contender: &Contender, id: &str) -> Duration {
     let started = Instant::now();
-    contender.call(&["exec", "long", "/bin/true"]);
+    contender.call(&["exec", id, "/bin/true"]);
     started.elapsed()
 }
 
