@@ -19,8 +19,8 @@ STATIC := -C target-feature=+crt-static -C relocation-model=static
 help:
 	@echo 'make demo      build all, link and sign real programs, and show a container of them live (root)'
 	@echo 'make test      every test: unit, vectors, differential, end to end, attacks (root)'
-	@echo 'make lint      rustfmt, clippy with warnings denied'
-	@echo 'make deny      cargo-deny: licences, sources, advisories of dependencies'
+	@echo 'make lint      rustfmt, clippy with warnings denied, cargo-deny'
+	@echo 'make deny      cargo-deny: licences, sources and bans of dependencies'
 	@echo 'make bench     the table of measurements, beside crun and runc'
 	@echo 'make build     megarun and megabin, in $(DIST)'
 	@echo 'make install   both into $$(DESTDIR)$$(PREFIX)/bin ($(PREFIX))'
@@ -54,14 +54,14 @@ bench: guests build
 	MEGARUN_BIN=$(abspath $(DIST))/megarun MEGABIN_BIN=$(abspath $(DIST))/megabin \
 	GUESTS_DIR=$(abspath guests) TARGET=$(abspath $(TARGET)) bench/run.sh
 
-lint:
+lint: deny
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 
 # Built once into the target folder where the machine has none.
 deny:
 	@if ! command -v cargo-deny >/dev/null && ! [ -x $(TARGET)/tools/bin/cargo-deny ]; then
-	  echo 'lint: building cargo-deny once, into $(TARGET)/tools'
+	  echo 'deny: building cargo-deny once, into $(TARGET)/tools'
 	  cargo install --quiet --locked --root $(TARGET)/tools cargo-deny
 	fi
 	PATH="$$PATH:$(abspath $(TARGET))/tools/bin" cargo deny --all-features --log-level error check bans licenses sources

@@ -16,12 +16,13 @@ mkdir -p "$TARGET/bench"
 section() { printf '\n== %s ==\n' "$1" | tee -a "$table"; }
 
 section 'containers, interleaved with their peers'
-BENCH_OUT=$(realpath "$TARGET/bench")/lifecycle.txt cargo bench --locked -q -p integration-tests --bench lifecycle | tee -a "$table"
+BENCH_OUT=$(realpath "$TARGET/bench")/lifecycle.txt cargo bench --locked -q --workspace --bench lifecycle | tee -a "$table"
 
+# With --workspace: the same features as the tests have, so nothing is built twice.
 # What runs in one process: exec of a program, a host call.
 for bench in $(sed -n '/^\[\[bench\]\]/,/^$/s/^name = "\(.*\)"/\1/p' crates/vkernel/Cargo.toml); do
   section "in the kernel: $bench"
-  cargo bench --locked -q -p vkernel --bench "$bench" | tee -a "$table"
+  cargo bench --locked -q --workspace --bench "$bench" | tee -a "$table"
 done
 
 section 'linking and compiling the demo'
