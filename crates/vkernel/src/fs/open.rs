@@ -289,8 +289,16 @@ impl Vfs {
         if request.directory {
             return Err(Errno::NOTDIR);
         }
-        if (request.changes() && !file.writable()) || (request.read && !file.readable()) {
-            return Err(Errno::ACCES);
+        let (write, read) = (request.changes(), request.read);
+        if (write && !file.writable()) || (read && !file.readable()) {
+            // `tee /dev/stdout` opens a pipe for reading too and only writes to it: it gets the
+            // end that there is.
+            let one = (write && file.writable()) || (read && file.readable());
+            return match file.kind() {
+                FileKind::Regular => Err(Errno::ACCES),
+                _ if one => Ok(descriptor.duplicate()),
+                _ => Err(Errno::ACCES),
+            };
         }
         match self.proc_fd().reopen(file.fd(), request.host_flags()) {
             Ok(fd) => Ok(Descriptor::new(OpenFile::Host(HostFile::inherited(fd)?))

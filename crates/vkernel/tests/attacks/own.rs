@@ -165,6 +165,24 @@ fn a_socket_is_opened_again_as_itself() {
 }
 
 #[test]
+fn one_end_of_a_pipe_never_becomes_the_other() {
+    each(MOUNTED, nothing, |_, guest| {
+        let (reading, writing) = rustix::pipe::pipe().unwrap();
+        guest.give(1, writing);
+        let fd = guest
+            .open("/dev/stdout", 0, rights::READ | rights::WRITE)
+            .unwrap();
+        guest.write(fd, b"log").unwrap();
+        assert_eq!(guest.read(fd, 3), Err(Errno::BADF.raw()));
+        let mut got = [0; 3];
+        rustix::io::read(&reading, &mut got).unwrap();
+        assert_eq!(&got, b"log", "it is still there for whoever reads the pipe");
+        let none = guest.open("/dev/stdout", 0, rights::READ);
+        assert_eq!(none, Err(Errno::ACCES.raw()));
+    });
+}
+
+#[test]
 fn nothing_of_a_procfs_or_sysfs_can_be_handed_in() {
     for path in [
         "/proc/self",
