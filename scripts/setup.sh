@@ -12,7 +12,7 @@ die() { printf '%s\n' "setup: error: $*" >&2; exit 1; }
 
 build=(gcc libc6-dev make)
 guests=(clang-22 lld-22 wasi-libc libclang-rt-22-dev-wasm32 byacc binutils xz-utils bzip2)
-tests=(rustc-web cargo-web rust-web-src openssl nodejs)
+tests=(tcl rustc-web cargo-web rust-web-src openssl nodejs)
 bench=(crun runc)
 
 case ${1:-} in
