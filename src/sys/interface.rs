@@ -19,11 +19,21 @@ pub fn up(socket: &OwnedFd, name: &str) -> Result<(), Errno> {
     // SAFETY: both requests read and write one ifreq, which outlives the calls; its name ends in
     // a zero byte because it is shorter than the field.
     unsafe {
-        if libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS, &raw mut request) < 0 {
+        if libc::ioctl(
+            socket.as_raw_fd(),
+            libc::SIOCGIFFLAGS as libc::Ioctl,
+            &raw mut request,
+        ) < 0
+        {
             return Err(last_errno());
         }
         request.ifr_ifru.ifru_flags |= libc::IFF_UP as libc::c_short;
-        if libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) < 0 {
+        if libc::ioctl(
+            socket.as_raw_fd(),
+            libc::SIOCSIFFLAGS as libc::Ioctl,
+            &raw const request,
+        ) < 0
+        {
             return Err(last_errno());
         }
     }

@@ -1,6 +1,7 @@
 //! A program cannot tell whether it or the host laid its initial image.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[allow(dead_code, reason = "it uses a part")]
 mod common;
 
 use std::io::Read;

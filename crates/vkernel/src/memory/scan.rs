@@ -60,8 +60,7 @@ struct PmScanArg {
 }
 
 /// `_IOWR('f', 16, struct pm_scan_arg)`.
-const PAGEMAP_SCAN: libc::c_ulong =
-    3 << 30 | (size_of::<PmScanArg>() as libc::c_ulong) << 16 | (b'f' as libc::c_ulong) << 8 | 16;
+const PAGEMAP_SCAN: u32 = 3 << 30 | (size_of::<PmScanArg>() as u32) << 16 | (b'f' as u32) << 8 | 16;
 
 /// The host kernel's own account, by `PAGEMAP_SCAN`.
 pub struct PageMap {
@@ -98,7 +97,8 @@ impl PageMap {
         };
         // SAFETY: the argument has the layout and the size that the call is told, and `runs` is
         // writable for as many elements as it is told; each is three numbers.
-        let found = unsafe { libc::ioctl(self.file.as_raw_fd(), PAGEMAP_SCAN, &mut arg) };
+        let found =
+            unsafe { libc::ioctl(self.file.as_raw_fd(), PAGEMAP_SCAN as libc::Ioctl, &mut arg) };
         let found = usize::try_from(found).map_err(|_| Doubt)?;
         // Full: there may be more. Short: there may be more behind.
         if found >= runs.len() || arg.walk_end != range.end as u64 {

@@ -11,7 +11,7 @@ use megabinary::manifest::{
 use megabinary::module::{Megabinary, Module, check_agreement, finish};
 use megabinary::section::{FORMAT_VERSION, Program, Section, Segment, Target};
 use vkernel::artifact::{Cache, CacheKey};
-use vkernel::audit::Discard;
+use vkernel::audit::{AuditSink, Discard};
 use vkernel::fs::{Root, Vfs};
 use vkernel::kernel::{Kernel, KernelConfig, Limits};
 use vkernel::plan::Plan;
@@ -228,11 +228,16 @@ pub fn kernel(
     syscalls: &[&str],
     images: Images,
 ) -> Kernel {
+    prepare(dir, guests, files, syscalls, images);
+    open(dir, Box::new(Discard))
+}
+
+/// Lays the files below `dir/root`, compiles into `dir/cache`, and writes the plan to `dir/plan`.
+pub fn prepare(dir: &Path, guests: &[Guest], files: &[File], syscalls: &[&str], images: Images) {
     use std::os::unix::fs::PermissionsExt;
     let wasm = wasm(guests, files);
     let plan = Plan::from_megabinary(&megabinary(&wasm, files, syscalls)).expect("a plan");
-    // Through its file's form, as start does it.
-    let plan = Plan::decode(&plan.encode()).expect("the same plan");
+    std::fs::write(dir.join("plan"), plan.encode()).expect("a file");
     let root = dir.join("root");
     for file in files {
         let path = root.join(&file.path[1..]);
@@ -241,7 +246,7 @@ pub fn kernel(
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("its mode");
     }
     let cache = Cache::open_or_create(&dir.join("cache")).expect("a cache");
-    let artifact = cache.get_or_compile(&CacheKey::of(plan.container_id()), || {
+    let compiled = cache.get_or_compile(&CacheKey::of(plan.container_id()), || {
         let engine = wasmtime::Engine::new(&vkernel::engine::config())?;
         let code = engine.precompile_module(&wasm)?;
         if images == Images::Guest {
@@ -252,12 +257,20 @@ pub fn kernel(
         let data = &wasm[module.image_data.clone()];
         vkernel::image::append(code, &module.section, data, page).map_err(wasmtime::Error::new)
     });
-    let root = std::fs::File::open(root).expect("the root");
+    compiled.expect("an artifact");
+}
+
+/// Starts a kernel as start does it: from the plan's file and the cache.
+pub fn open(dir: &Path, audit: Box<dyn AuditSink>) -> Kernel {
+    let plan = Plan::decode(&std::fs::read(dir.join("plan")).expect("a file")).expect("a plan");
+    let cache = Cache::open(&dir.join("cache")).expect("a cache");
+    let artifact = cache.lookup(&CacheKey::of(plan.container_id()));
+    let root = std::fs::File::open(dir.join("root")).expect("the root");
     let config = KernelConfig {
         plan,
-        artifact: artifact.expect("an artifact"),
+        artifact: artifact.expect("a cache").expect("an artifact"),
         vfs: Vfs::new(Root::At(root.into())).expect("a file system"),
-        audit: Box::new(Discard),
+        audit,
         label: "test".into(),
         limits: Limits::default(),
     };
