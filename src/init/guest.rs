@@ -108,10 +108,12 @@ impl Prepared {
 
     /// Runs to the end. Returns the exit code.
     pub fn run(self) -> u8 {
-        let Program { kernel, spec } = match self {
+        let Program { kernel, mut spec } = match self {
             Self::Sandbox => return wait::as_sandbox(),
             Self::Program(program) => *program,
         };
+        // The guests apply it; this process's own would take mode bits that they set.
+        spec.umask = rustix::process::umask(rustix::fs::Mode::empty()).as_raw_mode();
         match kernel.run(spec) {
             Ok(status) => {
                 if let ExitStatus::Trap(message) = &status {
@@ -145,6 +147,7 @@ fn spec(
         argv,
         env: process.env().iter().flatten().map(bytes).collect(),
         cwd: process.cwd().as_os_str().as_bytes().to_vec(),
+        umask: 0o022,
         stdio: [
             stream(std::io::stdin().as_fd().try_clone_to_owned())?,
             stream(std::io::stdout().as_fd().try_clone_to_owned())?,
@@ -166,7 +169,9 @@ fn limits(memory: u64, process: &Process) -> Limits {
     };
     let default = Limits::default();
     let count = |limit: u64| u32::try_from(limit).unwrap_or(u32::MAX);
+    let processes = limit(PosixRlimitType::RlimitNproc).map_or(default.processes, count);
     Limits {
+        processes: processes.min(default.processes),
         memory: memory.min(limit(PosixRlimitType::RlimitAs).unwrap_or(u64::MAX)),
         descriptors: limit(PosixRlimitType::RlimitNofile).map_or(default.descriptors, count),
         file_size: limit(PosixRlimitType::RlimitFsize).unwrap_or(default.file_size),

@@ -86,6 +86,7 @@ pub fn run(
         argv: bytes(command.argv),
         env: bytes(command.env),
         cwd: command.cwd.into_bytes(),
+        umask: take_umask(),
         stdio: [
             stream(io::stdin().as_fd()),
             stream(io::stdout().as_fd()),
@@ -93,6 +94,12 @@ pub fn run(
         ],
         passed: Vec::new(),
     })?)
+}
+
+/// This process's umask, for the guests to apply; the process's own is cleared, which would take
+/// mode bits they set.
+fn take_umask() -> u32 {
+    rustix::process::umask(rustix::fs::Mode::empty()).as_raw_mode()
 }
 
 /// A standard stream of this process for the guest; one that is closed stays so.

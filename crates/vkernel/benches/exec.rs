@@ -15,9 +15,8 @@ use std::time::{Duration, Instant};
 
 use common::{FD_WRITE, File, Guest, IMAGE, Images, open, prepare, ticket};
 use vkernel::audit::JsonLines;
-use vkernel::engine::{GUEST_STACK, HOST_STACK};
 use vkernel::exec::ExecTarget;
-use vkernel::kernel::{ExitStatus, Kernel, ProcessSpec};
+use vkernel::kernel::{ExitStatus, Kernel, ProcessSpec, THREAD_STACK};
 use wasm_encoder::{BlockType, InstructionSink};
 
 const ROUNDS: usize = 2000;
@@ -121,6 +120,7 @@ fn spec(target: ExecTarget) -> ProcessSpec {
         argv: vec![b"true".to_vec()],
         env: vec![b"PATH=/bin".to_vec()],
         cwd: b"/".to_vec(),
+        umask: 0o022,
         stdio: [None, None, None],
         passed: Vec::new(),
     }
@@ -351,7 +351,7 @@ fn measure() {
 
 fn main() {
     // `cargo test --benches` runs this as well, to see that it still works.
-    let stack = GUEST_STACK + HOST_STACK + (1 << 20);
+    let stack = THREAD_STACK;
     let thread = std::thread::Builder::new().stack_size(stack).spawn(measure);
     thread.expect("a thread").join().expect("it measured");
 }

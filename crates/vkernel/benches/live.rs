@@ -55,6 +55,7 @@ fn start(kernel: &Kernel, name: &str, out: &OwnedFd) -> Running {
         argv: vec![name.into()],
         env: vec![b"PATH=/bin".to_vec()],
         cwd: b"/".to_vec(),
+        umask: 0o022,
         stdio: [None, Some(out.try_clone().expect("a descriptor")), None],
         passed: Vec::new(),
     };

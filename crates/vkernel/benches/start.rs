@@ -16,9 +16,8 @@ use std::time::{Duration, Instant};
 
 use common::{FD_WRITE, File, Guest, Images, open, prepare, ticket};
 use vkernel::audit::Discard;
-use vkernel::engine::{GUEST_STACK, HOST_STACK};
 use vkernel::exec::ExecTarget;
-use vkernel::kernel::{ExitStatus, Kernel, ProcessSpec};
+use vkernel::kernel::{ExitStatus, Kernel, ProcessSpec, THREAD_STACK};
 use wasm_encoder::InstructionSink;
 
 const ROUNDS: usize = 40;
@@ -87,6 +86,7 @@ fn run(kernel: &Kernel) {
         argv: vec![b"says".to_vec()],
         env: vec![b"PATH=/bin".to_vec()],
         cwd: b"/".to_vec(),
+        umask: 0o022,
         stdio: [None, Some(stdout.expect("a descriptor")), None],
         passed: Vec::new(),
     });
@@ -177,7 +177,7 @@ fn main() {
         _ => None,
     };
     // The guest runs on this thread.
-    let stack = GUEST_STACK + HOST_STACK + (1 << 20);
+    let stack = THREAD_STACK;
     let thread = std::thread::Builder::new().stack_size(stack);
     let work = move || match argument {
         Some(argument) => child(argument.as_ref()),

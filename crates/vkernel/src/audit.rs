@@ -47,6 +47,8 @@ pub enum Decision {
         #[serde(serialize_with = "text")]
         expected: Digest,
     },
+    /// The manifest knows it, but does not let the program that asked execute it.
+    NotListed,
     /// The program called what its rights do not permit; recorded once per function.
     DeniedCall {
         /// The host function, and the operation where rights depend on arguments.

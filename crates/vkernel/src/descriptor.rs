@@ -144,6 +144,8 @@ pub struct Descriptor {
     preopen: Option<Arc<[u8]>>,
     /// Rights the guest gave up with `fd_fdstat_set_rights`.
     dropped: FdRights,
+    /// Closed when a program is executed.
+    close_on_exec: bool,
 }
 
 impl Descriptor {
@@ -154,6 +156,7 @@ impl Descriptor {
             file: Arc::new(file),
             preopen: None,
             dropped: FdRights::NONE,
+            close_on_exec: false,
         }
     }
 
@@ -171,13 +174,35 @@ impl Descriptor {
         }
     }
 
-    /// Another descriptor for the same open file; a duplicate is no preopened directory.
+    /// Another descriptor for the same open file; a duplicate is no preopened directory and
+    /// stays open when a program is executed.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         Descriptor {
             preopen: None,
+            close_on_exec: false,
             ..self.clone()
         }
+    }
+
+    /// This descriptor, closed or kept when a program is executed (`FD_CLOEXEC`).
+    #[must_use]
+    pub fn closing_on_exec(self, close_on_exec: bool) -> Self {
+        Descriptor {
+            close_on_exec,
+            ..self
+        }
+    }
+
+    /// Whether it is closed when a program is executed.
+    #[must_use]
+    pub fn closes_on_exec(&self) -> bool {
+        self.close_on_exec
+    }
+
+    /// Says whether it is closed when a program is executed.
+    pub fn set_close_on_exec(&mut self, close_on_exec: bool) {
+        self.close_on_exec = close_on_exec;
     }
 
     /// The open file.
@@ -365,6 +390,33 @@ impl FdTable {
         }
         let moved = self.remove(from)?;
         self.insert_at(to, moved)
+    }
+
+    /// `dup2`: makes `to` stand for what `from` does, closing what it was. `EBADF` beyond the
+    /// limit. Where the two are the same number nothing changes.
+    pub fn duplicate_to(&mut self, from: u32, to: u32, close_on_exec: bool) -> Result<()> {
+        let copy = self.get(from)?.duplicate();
+        if to >= self.limit {
+            return Err(Errno::BADF);
+        }
+        if from == to {
+            return Ok(());
+        }
+        self.insert_at(to, copy.closing_on_exec(close_on_exec))
+    }
+
+    /// Closes every number for which `closed` holds.
+    pub fn close_where(&mut self, mut closed: impl FnMut(u32, &Descriptor) -> bool) {
+        for (number, slot) in self.slots.iter_mut().enumerate() {
+            // The table has at most `MAX_LIMIT` numbers.
+            if slot
+                .as_ref()
+                .is_some_and(|file| closed(number as u32, file))
+            {
+                *slot = None;
+                self.first_free = self.first_free.min(number);
+            }
+        }
     }
 
     /// Every open number with its descriptor, ascending.

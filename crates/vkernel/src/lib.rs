@@ -2,7 +2,7 @@
 //!
 //! Data flows one way: a verified megabinary becomes a [`plan`], the plan and an ahead-of-time
 //! compiled [`artifact`] become a [`kernel`], and the kernel runs [`process`]es whose only way
-//! out is the host functions in [`wasi`], each behind the capability filter.
+//! out is the host functions in [`wasi`] and [`vk`], each behind the capability filter.
 
 // A test that fails to set itself up has failed.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -22,4 +22,6 @@ pub mod plan;
 pub mod process;
 pub mod rights;
 pub mod signal;
+pub mod table;
+pub mod vk;
 pub mod wasi;

@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use megabinary::digest::Digest;
-use wasmtime::{Memory, StoreLimits};
+use wasmtime::{Memory, StoreLimits, TypedFunc};
 
 use crate::audit::Audit;
 use crate::descriptor::FdTable;
 use crate::errno::Errno;
 use crate::fs::{Context, Vfs};
+use crate::kernel::System;
 use crate::kill::KillToken;
 use crate::rights::{HostCall, HostCallSet};
 
@@ -20,6 +21,8 @@ pub enum End {
     Exit(u8),
     /// The default action of a signal; Linux's number.
     Signal(i32),
+    /// It goes on as another program.
+    Exec,
 }
 
 impl fmt::Display for End {
@@ -27,6 +30,7 @@ impl fmt::Display for End {
         match self {
             End::Exit(code) => write!(f, "exit with status {code}"),
             End::Signal(signal) => write!(f, "killed by signal {signal}"),
+            End::Exec => f.write_str("executing another program"),
         }
     }
 }
@@ -40,18 +44,8 @@ pub enum Fail {
     Errno(Errno),
     /// The guest is not: the process ends here.
     End(End),
-}
-
-impl Fail {
-    /// The outcome of a write that failed: a pipe or socket without a reader ends the writer by
-    /// SIGPIPE, as a guest that has no handler for it expects; anything else it is told.
-    #[must_use]
-    pub fn write(errno: Errno) -> Fail {
-        match errno {
-            Errno::PIPE => Fail::End(End::Signal(libc::SIGPIPE)),
-            other => Fail::Errno(other),
-        }
-    }
+    /// A handler has to run first; then the call starts again or the guest is told `EINTR`.
+    Interrupted,
 }
 
 impl From<Errno> for Fail {
@@ -85,6 +79,8 @@ pub struct ProcState {
     pub env: Vec<Vec<u8>>,
     /// Absolute path inside the container's root that relative paths start from.
     pub cwd: Vec<u8>,
+    /// Mode bits that files it makes do not get.
+    pub umask: u32,
     /// What the process may call: tested on every host call.
     pub rights: HostCallSet,
     /// Its descriptors.
@@ -93,7 +89,7 @@ pub struct ProcState {
     pub vfs: Arc<Vfs>,
     /// The largest size in bytes a file may get by this process (`RLIMIT_FSIZE`).
     pub file_size_limit: u64,
-    /// Asks and tells whether the process has to end.
+    /// Its signals, and how others reach it.
     pub kill: KillToken,
     /// Bounds on memory and tables, enforced by the engine.
     pub limits: StoreLimits,
@@ -103,10 +99,14 @@ pub struct ProcState {
     pub program: Arc<Program>,
     /// Linear memory; set once the instance exists, before any of its code runs.
     pub memory: Option<Memory>,
+    /// What the program exports to be told of a signal it catches.
+    pub deliver: Option<TypedFunc<i32, ()>>,
     /// Denied host calls that were already reported.
     pub reported: HostCallSet,
     /// How many host calls were denied.
     pub denials: u64,
+    /// Its place among the kernel's processes; host functions under test have none.
+    pub system: Option<System>,
 }
 
 /// What a process is running.
@@ -129,6 +129,7 @@ impl ProcState {
             pid: self.pid,
             argv: &self.argv,
             cwd: &self.cwd,
+            umask: self.umask,
         }
     }
 

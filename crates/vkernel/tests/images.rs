@@ -68,6 +68,7 @@ fn found(images: Images) -> Vec<Vec<u8>> {
             argv: vec![b"dump".to_vec()],
             env: Vec::new(),
             cwd: b"/".to_vec(),
+            umask: 0o022,
             stdio: [None, Some(write), None],
             passed: Vec::new(),
         };

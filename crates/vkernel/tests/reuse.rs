@@ -43,6 +43,7 @@ fn run(kernel: &Kernel) {
         argv: vec![b"spoil".to_vec()],
         env: Vec::new(),
         cwd: b"/".to_vec(),
+        umask: 0o022,
         stdio: [None, None, None],
         passed: Vec::new(),
     };

@@ -16,7 +16,9 @@ pub(crate) fn check(module: &str, name: &str, found: &FuncType) -> Result<(), Re
     };
     if let Some(call) = HostCall::from_import(module, name).and_then(|calls| calls.iter().next()) {
         let Some(expected) = call.signature().and_then(signature) else {
-            return Ok(());
+            return Err(unknown(
+                "the name is reserved, and this version of the virtual kernel does not provide it",
+            ));
         };
         if *found == expected {
             return Ok(());
@@ -123,6 +125,7 @@ mod tests {
         for (module, name, part) in [
             (WASI_MODULE, "fd_frobnicate", "not part of WASI preview 1"),
             ("env", "fork", "left undefined"),
+            (VKERNEL_MODULE, "fork", "reserved"),
             ("wasi_unstable", "fd_write", "preview 0"),
             ("wasi:io/poll@0.2.0", "poll", "preview 2"),
         ] {

@@ -84,6 +84,14 @@ pub enum ExecError {
         /// The container's id.
         container: Digest,
     },
+    /// The manifest lets the calling program execute only what it lists, and not this.
+    #[error(
+        "executing `{path}`: Permission denied: the manifest's list of what the calling program may execute does not name it"
+    )]
+    NotListed {
+        /// The path.
+        path: String,
+    },
     /// The program needs more memory than it may have.
     #[error(
         "executing `{path}`: Cannot allocate memory: it starts with {needed} bytes and its limit is {limit}; raise the limit"
@@ -137,7 +145,8 @@ impl ExecError {
             | ExecError::UnknownTool { .. } => Errno::NOENT,
             ExecError::NotExecutable { .. }
             | ExecError::Unknown { .. }
-            | ExecError::Modified { .. } => Errno::ACCES,
+            | ExecError::Modified { .. }
+            | ExecError::NotListed { .. } => Errno::ACCES,
             ExecError::Unreachable { errno, .. } | ExecError::Read { errno, .. } => *errno,
             ExecError::Memory { .. } => Errno::NOMEM,
             ExecError::Socket { .. } => Errno::PERM,

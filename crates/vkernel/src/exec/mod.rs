@@ -14,7 +14,8 @@ use megabinary::digest::Digest;
 
 use crate::audit::{Audit, Decision};
 use crate::errno::Errno;
-use crate::plan::{Plan, Target};
+use crate::plan::{ExecRule, Plan, Target};
+use crate::process::Program;
 
 pub use error::ExecError;
 use file::Contents;
@@ -59,19 +60,60 @@ pub struct Found<'p> {
     pub script: Option<OwnedFd>,
 }
 
-/// Decides what `target` executes, and records the decision.
+/// Who asks for an execution.
+#[derive(Clone, Copy)]
+pub struct Caller<'c> {
+    /// Its number, for records.
+    pub pid: u32,
+    /// The program it runs; none for the host, whom no list binds.
+    program: Option<&'c Program>,
+}
+
+impl<'c> Caller<'c> {
+    /// The host, on behalf of process `pid` to be.
+    #[must_use]
+    pub fn host(pid: u32) -> Caller<'c> {
+        Caller { pid, program: None }
+    }
+
+    /// A process that runs `program`.
+    #[must_use]
+    pub fn process(pid: u32, program: &'c Program) -> Caller<'c> {
+        Caller {
+            pid,
+            program: Some(program),
+        }
+    }
+
+    /// Whether the manifest lets it execute `target` (manifest.md, `exec`).
+    fn may_execute(&self, plan: &Plan, target: &Target<'_>) -> bool {
+        let Some(program) = self.program else {
+            return true;
+        };
+        if plan.exec_rule() == ExecRule::Any {
+            return true;
+        }
+        let (Some(own), Some(path)) = (plan.lookup(&program.digest), target.path()) else {
+            return false;
+        };
+        own.may_execute().any(|listed| listed == path)
+    }
+}
+
+/// Decides what `target` executes for `caller`, and records the decision.
 ///
-/// `path_variable` is the value of `PATH` in the environment of the new process.
+/// `search_path` is where a name without a slash is searched, as in `PATH`.
 pub fn find<'p>(
     plan: &'p Plan,
     target: &ExecTarget,
-    path_variable: Option<&[u8]>,
+    search_path: Option<&[u8]>,
     open: &OpenExecutable<'_>,
     audit: &Audit,
-    pid: u32,
+    caller: Caller<'_>,
 ) -> Result<Found<'p>, ExecError> {
+    let pid = caller.pid;
     let found = match target {
-        ExecTarget::Search(name) => search::search(name, path_variable, |path| {
+        ExecTarget::Search(name) => search::search(name, search_path, |path| {
             by_path(plan, path, open, audit, pid)
         }),
         ExecTarget::Path(path) => by_path(plan, path, open, audit, pid),
@@ -96,14 +138,23 @@ pub fn find<'p>(
             }
         },
     }?;
+    let allowed = caller.may_execute(plan, &found.target);
+    let decision = match allowed {
+        true => Decision::Allowed,
+        false => Decision::NotListed,
+    };
     audit.exec(
         pid,
         &found.label,
         Some(*found.target.digest()),
         Some(found.target.entry()),
-        Decision::Allowed,
+        decision,
     );
-    Ok(found)
+    if allowed {
+        Ok(found)
+    } else {
+        Err(ExecError::NotListed { path: found.label })
+    }
 }
 
 fn by_path<'p>(

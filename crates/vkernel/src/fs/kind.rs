@@ -63,6 +63,12 @@ impl FileKind {
         }
     }
 
+    /// Whether it is a directory.
+    #[must_use]
+    pub fn is_directory(self) -> bool {
+        self == FileKind::Directory
+    }
+
     /// Whether it is a socket of either type.
     #[must_use]
     pub fn is_socket(self) -> bool {

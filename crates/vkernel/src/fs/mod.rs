@@ -25,6 +25,7 @@ pub mod vnode;
 mod walk;
 
 pub use procfd::ProcFd;
+pub(crate) use procfd::host_limit;
 pub use vfs::{Context, GUEST_CWD, Root, SetupError, Vfs};
 
 /// What an action of this module gives: a value, or the error number the guest gets.

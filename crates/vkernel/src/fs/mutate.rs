@@ -3,7 +3,7 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, Mode};
+use rustix::fs::AtFlags;
 
 use super::resolve::{Base, Node};
 use super::vfs::{Context, Vfs};
@@ -19,11 +19,7 @@ impl Vfs {
     /// `path_create_directory`.
     pub fn create_directory(&self, ctx: &Context<'_>, base: Base<'_>, path: &[u8]) -> Result<()> {
         let at = self.resolve_parent(ctx, base, path)?;
-        Ok(rustix::fs::mkdirat(
-            &at.dir,
-            &at.name,
-            Mode::from_raw_mode(0o777),
-        )?)
+        Ok(rustix::fs::mkdirat(&at.dir, &at.name, ctx.mode(0o777))?)
     }
 
     /// `path_remove_directory`.

@@ -39,6 +39,8 @@ pub struct OpenRequest {
     pub write: bool,
     /// Status flags of the host (`O_APPEND`, `O_NONBLOCK`, `O_DSYNC`, `O_SYNC`), no others.
     pub status: StatusFlags,
+    /// Mode of a file that is made, before the umask.
+    pub mode: u32,
 }
 
 /// The status flags a guest may ask for.
@@ -144,7 +146,7 @@ impl Vfs {
             if path.ends_with(b"/") {
                 return Err(Errno::ISDIR); // A link's text.
             }
-            let mode = Mode::from_raw_mode(0o666);
+            let mode = ctx.mode(request.mode);
             match rustix::fs::openat(&parent.dir, &parent.name, flags, mode) {
                 Ok(fd) => return Ok(Descriptor::new(OpenFile::Host(HostFile::new(fd)?))),
                 Err(rustix::io::Errno::EXIST) if request.exclusive => return Err(Errno::EXIST),

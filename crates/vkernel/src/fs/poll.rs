@@ -43,6 +43,25 @@ pub struct Subscription {
     pub what: What,
 }
 
+impl Subscription {
+    /// The same with a span turned into the time it ends: for a wait that may be interrupted.
+    #[must_use]
+    pub fn from_now(mut self) -> Subscription {
+        if let What::Clock {
+            id,
+            timeout,
+            absolute,
+        } = &mut self.what
+            && let Ok(clock) = clock(*id)
+            && !*absolute
+        {
+            *timeout = timeout.saturating_add(now(clock));
+            *absolute = true;
+        }
+        self
+    }
+}
+
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -226,7 +245,7 @@ fn waiting(fds: &FdTable, fd: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::os::fd::{AsFd, OwnedFd};
+    use std::os::fd::OwnedFd;
     use std::time::{Duration, Instant};
 
     use super::{Event, MAX_SUBSCRIPTIONS, Subscription, What, now, wait};
@@ -248,7 +267,7 @@ mod tests {
     }
 
     fn quiet() -> (KillToken, FdTable) {
-        (KillToken::new().unwrap(), FdTable::default())
+        (KillToken::default(), FdTable::default())
     }
 
     #[test]
@@ -261,7 +280,8 @@ mod tests {
             for absolute in [false, true] {
                 let timeout = if absolute { now(host) + SPAN } else { SPAN };
                 let start = Instant::now();
-                let events = wait(&fds, kill.event(), &[clock(id, timeout, absolute)]).unwrap();
+                let events =
+                    wait(&fds, kill.event().unwrap(), &[clock(id, timeout, absolute)]).unwrap();
                 assert!(start.elapsed() >= Duration::from_nanos(SPAN - 1_000_000));
                 let expected = Event {
                     userdata: 9,
@@ -274,7 +294,7 @@ mod tests {
             }
         }
         assert_eq!(
-            wait(&fds, kill.event(), &[clock(0, 1, true)])
+            wait(&fds, kill.event().unwrap(), &[clock(0, 1, true)])
                 .unwrap()
                 .len(),
             1
@@ -302,16 +322,16 @@ mod tests {
             },
             clock(1, u64::MAX, false),
         ];
-        let errors: Vec<_> = wait(&fds, kill.event(), &list)
+        let errors: Vec<_> = wait(&fds, kill.event().unwrap(), &list)
             .unwrap()
             .iter()
             .map(|event| event.error)
             .collect();
         let expected = [Errno::NOTSUP, Errno::INVAL, Errno::BADF, Errno::BADF].map(Some);
         assert_eq!(errors, expected);
-        assert_eq!(wait(&fds, kill.event(), &[]), Err(Errno::INVAL));
+        assert_eq!(wait(&fds, kill.event().unwrap(), &[]), Err(Errno::INVAL));
         let many = vec![clock(1, 1, false); MAX_SUBSCRIPTIONS as usize + 1];
-        assert_eq!(wait(&fds, kill.event(), &many), Err(Errno::INVAL));
+        assert_eq!(wait(&fds, kill.event().unwrap(), &many), Err(Errno::INVAL));
     }
 
     #[test]
@@ -327,16 +347,16 @@ mod tests {
             },
             clock(1, SPAN, false),
         ];
-        let events = wait(&fds, kill.event(), &list).unwrap();
+        let events = wait(&fds, kill.event().unwrap(), &list).unwrap();
         assert_eq!(
             events.iter().map(|event| event.kind).collect::<Vec<_>>(),
             [0]
         );
         writer.write_all(b"seven b").unwrap();
-        let events = wait(&fds, kill.event(), &list[..1]).unwrap();
+        let events = wait(&fds, kill.event().unwrap(), &list[..1]).unwrap();
         assert_eq!((events[0].bytes, events[0].hangup), (7, false));
         drop(writer);
-        let events = wait(&fds, kill.event(), &list[..1]).unwrap();
+        let events = wait(&fds, kill.event().unwrap(), &list[..1]).unwrap();
         assert_eq!((events[0].bytes, events[0].hangup), (7, true));
     }
 
@@ -346,9 +366,9 @@ mod tests {
         let killer = kill.clone();
         let thread = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(30));
-            killer.kill(9);
+            killer.end(9);
         });
-        let got = wait(&fds, kill.event().as_fd(), &[clock(1, u64::MAX, false)]);
+        let got = wait(&fds, kill.event().unwrap(), &[clock(1, u64::MAX, false)]);
         assert_eq!(got, Err(Errno::INTR));
         thread.join().unwrap();
     }

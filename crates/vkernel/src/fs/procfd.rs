@@ -164,7 +164,7 @@ impl ProcFd {
 }
 
 /// The host's own descriptor limit is not the guest's: to the guest it is the system's.
-pub(super) fn host_limit(error: rustix::io::Errno) -> Errno {
+pub(crate) fn host_limit(error: rustix::io::Errno) -> Errno {
     match error {
         rustix::io::Errno::MFILE => Errno::NFILE,
         other => other.into(),

@@ -185,6 +185,7 @@ impl Vfs {
             pid: 0,
             argv: &[],
             cwd: b"/",
+            umask: 0,
         };
         match Walk::new(self, &ctx).run(path, follow)? {
             Node::Host(node) => Ok(node.fd),

@@ -31,7 +31,8 @@ impl FdRights {
     /// Every right there is.
     pub const ALL: FdRights = FdRights((1 << 30) - 1);
 
-    const DIRECTORY: FdRights = FdRights(
+    /// What a directory is good for.
+    pub const DIRECTORY: FdRights = FdRights(
         // Every `path_*`, reading the directory, and what applies to any file.
         0x0784_0000 | 0x0018_0000 | 0x0003_fe00 | 1 << 3 | 1 << 4 | 1 | 1 << 21 | 1 << 23,
     )

@@ -99,6 +99,7 @@ mod tests {
                 pid: 1,
                 argv: &argv,
                 cwd: b"/",
+                umask: 0,
             };
             assert_eq!(comm(&ctx), expected.as_bytes());
         }

@@ -55,6 +55,16 @@ pub struct Context<'a> {
     pub argv: &'a [Vec<u8>],
     /// Its working directory, absolute.
     pub cwd: &'a [u8],
+    /// Mode bits that what it makes does not get.
+    pub umask: u32,
+}
+
+impl Context<'_> {
+    /// The mode of something new that asks for `mode`.
+    #[must_use]
+    pub fn mode(&self, mode: u32) -> Mode {
+        Mode::from_raw_mode(mode & 0o7777 & !self.umask)
+    }
 }
 
 impl<'a> Context<'a> {
@@ -188,6 +198,12 @@ impl Vfs {
 
     pub(super) fn dev_overlay(&self) -> bool {
         self.dev_overlay
+    }
+
+    /// As [`Vfs::path_of`], for a directory to work in: `EACCES` without search permission.
+    pub fn searchable_path(&self, dir: impl AsFd) -> Result<Vec<u8>> {
+        self.proc_fd.check_executable(dir.as_fd())?;
+        self.path_of(dir.as_fd())
     }
 
     /// Where a directory is now, as an absolute path in the container: the host kernel's word,

@@ -307,6 +307,7 @@ mod tests {
             pid: 7,
             argv: &[],
             cwd: b"/",
+            umask: 0,
         };
         let look = |node: VNode, name: &str| node.lookup(name.as_bytes(), &ctx);
         assert_eq!(look(VNode::Proc, "7"), Some(VNode::Process));
@@ -351,6 +352,7 @@ mod tests {
             pid: 3,
             argv: &[],
             cwd: b"/",
+            umask: 0,
         };
         let mut todo = vec![VNode::Proc, VNode::Dev];
         while let Some(dir) = todo.pop() {

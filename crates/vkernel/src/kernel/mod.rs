@@ -1,11 +1,16 @@
 //! The virtual kernel of one OCI process: loads the megabinary once and runs processes of it.
 
+mod caretaker;
+mod child;
 mod outcome;
 mod prepare;
 mod run;
 mod signals;
 mod spec;
+mod system;
+mod threads;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use wasmtime::{Engine, InstancePre, Linker, MemoryType, ModuleExport};
@@ -21,10 +26,17 @@ use crate::kill;
 use crate::memory::{Creator, Memories};
 use crate::plan::Plan;
 use crate::process::ProcState;
-use crate::wasi;
+use crate::{vk, wasi};
 
-pub use run::Running;
+use caretaker::Caretaker;
+use threads::Threads;
+
+pub use caretaker::TimerLeft;
+pub use child::{Attributes, SpawnError, exec, run_here, spawn};
+pub use prepare::Launch;
+pub use run::{Running, THREAD_STACK};
 pub use spec::{ExitStatus, FIRST_PASSED, Limits, ProcessSpec, ROOT_DIR};
+pub use system::System;
 
 /// What a kernel is made of.
 pub struct KernelConfig {
@@ -81,6 +93,10 @@ struct Shared {
     vfs: Arc<Vfs>,
     audit: Arc<Audit>,
     limits: Limits,
+    /// By entry point, what a program exports to be told of its signals.
+    deliver: HashMap<String, ModuleExport>,
+    threads: Threads,
+    caretaker: Caretaker,
 }
 
 impl Kernel {
@@ -116,11 +132,19 @@ impl Kernel {
         let switch = export(plan.image_switch())?;
         let mut linker = Linker::new(&engine);
         wasi::register(&mut linker).map_err(KernelError::Engine)?;
+        vk::register(&mut linker).map_err(KernelError::Engine)?;
         let instance = linker
             .instantiate_pre(&module)
             .map_err(KernelError::Imports)?;
+        let deliver = plan
+            .programs()
+            .filter_map(|(entry, deliver)| {
+                Some((entry.to_owned(), module.get_export_index(deliver?)?))
+            })
+            .collect();
         kill::install_interrupt_handler().map_err(KernelError::Signals)?;
         Ok(Kernel(Arc::new(Shared {
+            caretaker: Caretaker::new(engine.clone()),
             engine,
             instance,
             memories,
@@ -132,6 +156,8 @@ impl Kernel {
             vfs: Arc::new(vfs),
             audit: Arc::new(Audit::new(label, audit)),
             limits,
+            deliver,
+            threads: Threads::new(run::THREAD_STACK),
         })))
     }
 
@@ -165,7 +191,7 @@ impl Kernel {
     }
 
     /// Runs a process on the calling thread, for a caller that has nothing else to do meanwhile.
-    /// The thread needs the stack that [`engine::GUEST_STACK`] and [`engine::HOST_STACK`] name.
+    /// The thread needs a stack of [`THREAD_STACK`].
     pub fn run_here(&self, spec: ProcessSpec) -> Result<ExitStatus, ExecError> {
         run::run_here(self, spec)
     }

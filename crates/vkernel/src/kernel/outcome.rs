@@ -22,6 +22,8 @@ pub fn status(result: Result<i32, wasmtime::Error>, program: &Program) -> ExitSt
         Err(error) => match error.downcast_ref::<End>() {
             Some(End::Exit(code)) => ExitStatus::Code(*code),
             Some(End::Signal(signal)) => ExitStatus::Signal(*signal),
+            // Who ends so is run again before anybody asks for its status.
+            Some(End::Exec) => ExitStatus::Trap(format!("{}: lost its next program", program.path)),
             None => ExitStatus::Trap(trap_message(&error, program)),
         },
     }

@@ -7,10 +7,10 @@ use megabinary::digest::Digest;
 use wasmtime::StoreLimitsBuilder;
 
 use super::spec::{FIRST_PASSED, ROOT_DIR};
-use super::{ProcessSpec, Shared};
+use super::{Kernel, ProcessSpec, Shared, System};
 use crate::descriptor::{Descriptor, FdTable, OpenFile};
 use crate::errno::Errno;
-use crate::exec::{self, ExecError, ExecTarget};
+use crate::exec::{self, Caller, ExecError, ExecTarget};
 use crate::fs::Context;
 use crate::kill::KillToken;
 use crate::memory::Layout;
@@ -21,51 +21,101 @@ use crate::rights::HostCallSet;
 const PAGE: u64 = 64 << 10;
 
 /// A process that may run, before it does.
-pub(super) struct Process {
-    pub state: ProcState,
-    pub digest: Digest,
+pub(crate) struct Process {
+    pub(super) state: ProcState,
+    pub(super) digest: Digest,
     /// What its memory is when it starts.
-    pub layout: Layout,
+    pub(super) layout: Layout,
+}
+
+/// What a process is to execute, and with what.
+pub struct Launch {
+    /// What it executes.
+    pub target: ExecTarget,
+    /// Its arguments, its own name first. What the manifest inserts is not among them.
+    pub argv: Vec<Vec<u8>>,
+    /// Its environment.
+    pub env: Vec<Vec<u8>>,
+    /// Its working directory.
+    pub cwd: Vec<u8>,
+    /// Mode bits that files it makes do not get.
+    pub umask: u32,
+    /// Its descriptors. It gets the root directory besides if there is none among them.
+    pub fds: FdTable,
+    /// Where a name without a slash is searched.
+    pub search_path: Option<Vec<u8>>,
+}
+
+/// A launch that nothing forbids: the program was found and its rights are known.
+pub(super) struct Prepared {
+    launch: Launch,
+    rights: HostCallSet,
+    memory_limit: u64,
+    layout: Layout,
+    program: Arc<Program>,
 }
 
 impl Process {
-    /// Everything that can fail without the process having existed.
-    pub fn prepare(
-        kernel: &Shared,
+    /// Process 1 as the host asks for it.
+    pub fn first(
+        kernel: &Kernel,
         spec: ProcessSpec,
         kill: KillToken,
+        system: System,
     ) -> Result<Process, ExecError> {
-        let pid = 1;
         let name = shown(&spec.target);
-        let (mut fds, next) = descriptors(kernel, spec.stdio, spec.passed, &name)?;
+        let fds = descriptors(&kernel.0, spec.stdio, spec.passed, &name)?;
+        let launch = Launch {
+            search_path: path_variable(&spec.env).map(<[u8]>::to_vec),
+            target: spec.target,
+            argv: spec.argv,
+            env: spec.env,
+            cwd: spec.cwd,
+            umask: spec.umask,
+            fds,
+        };
+        let pid = crate::table::FIRST;
+        let prepared = Prepared::new(&kernel.0, launch, Caller::host(pid))?;
+        Ok(prepared.process(kernel, pid, kill, system))
+    }
+}
 
+impl Prepared {
+    /// Everything that can fail without the process having existed.
+    pub fn new(
+        kernel: &Shared,
+        mut launch: Launch,
+        caller: Caller<'_>,
+    ) -> Result<Prepared, ExecError> {
+        let name = shown(&launch.target);
         let context = Context {
-            fds: &fds,
-            pid,
-            argv: &spec.argv,
-            cwd: &spec.cwd,
+            fds: &launch.fds,
+            pid: caller.pid,
+            argv: &launch.argv,
+            cwd: &launch.cwd,
+            umask: launch.umask,
         };
         let open = |path: &[u8]| kernel.vfs.open_executable(&context, path);
         let found = exec::find(
             &kernel.plan,
-            &spec.target,
-            path_variable(&spec.env),
+            &launch.target,
+            launch.search_path.as_deref(),
             &open,
             &kernel.audit,
-            pid,
+            caller,
         )?;
 
         let target = found.target;
-        let limit = kernel
+        let memory_limit = kernel
             .limits
             .memory
             .min(u64::from(target.max_pages()) * PAGE);
         let needed = u64::from(target.min_pages()) * PAGE;
-        if needed > limit {
+        if needed > memory_limit {
             return Err(ExecError::Memory {
                 path: found.label,
                 needed,
-                limit,
+                limit: memory_limit,
             });
         }
         let layout = usize::try_from(needed)
@@ -79,45 +129,84 @@ impl Process {
                 doing: "laying out its memory",
                 reason,
             })?;
+        give_root(kernel, &mut launch.fds, &name)?;
         let mut script = None;
         if let Some(copy) = found.script {
-            Descriptor::inherited(copy)
-                .and_then(|descriptor| fds.insert_at(next, descriptor))
-                .map_err(|errno| host(&name, "handing it the script", errno))?;
-            script = Some(next);
+            let given =
+                Descriptor::inherited(copy).and_then(|file| launch.fds.insert_from(file, ROOT_DIR));
+            script = Some(given.map_err(|errno| host(&name, "handing it the script", errno))?);
         }
-        let argv = arguments(spec.argv, target.args(), script);
-        let state = ProcState {
-            pid,
-            argv,
-            env: spec.env,
-            cwd: spec.cwd,
+        launch.argv = arguments(launch.argv, target.args(), script);
+        Ok(Prepared {
             rights: target.rights(),
-            fds,
-            vfs: kernel.vfs.clone(),
-            kill,
-            limits: StoreLimitsBuilder::new()
-                .memory_size(usize::try_from(limit).unwrap_or(usize::MAX))
-                .instances(1)
-                .memories(1)
-                .build(),
-            audit: kernel.audit.clone(),
+            memory_limit,
+            layout,
             program: Arc::new(Program {
                 path: found.label,
                 digest: *target.digest(),
                 entry: target.entry().to_owned(),
             }),
+            launch,
+        })
+    }
+
+    /// The process, now that it has a number.
+    pub fn process(self, kernel: &Kernel, pid: u32, kill: KillToken, system: System) -> Process {
+        let Launch {
+            argv,
+            env,
+            cwd,
+            umask,
+            fds,
+            ..
+        } = self.launch;
+        let kernel = &kernel.0;
+        let digest = self.program.digest;
+        let state = ProcState {
+            pid,
+            argv,
+            env,
+            cwd,
+            umask,
+            rights: self.rights,
+            fds,
+            vfs: kernel.vfs.clone(),
+            kill,
+            limits: StoreLimitsBuilder::new()
+                .memory_size(usize::try_from(self.memory_limit).unwrap_or(usize::MAX))
+                .instances(1)
+                .memories(1)
+                .build(),
+            audit: kernel.audit.clone(),
+            program: self.program,
             memory: None,
+            deliver: None,
             reported: HostCallSet::EMPTY,
             denials: 0,
             file_size_limit: kernel.limits.file_size,
+            system: Some(system),
         };
-        Ok(Process {
+        Process {
             state,
-            digest: *target.digest(),
-            layout,
-        })
+            digest,
+            layout: self.layout,
+        }
     }
+}
+
+/// Opens the root directory for a program, at the lowest free number that programs' libraries
+/// look at, unless it is there.
+fn give_root(kernel: &Shared, fds: &mut FdTable, name: &str) -> Result<(), ExecError> {
+    if fds.iter().any(|(_, file)| file.preopen_name().is_some()) {
+        return Ok(());
+    }
+    let root = kernel
+        .vfs
+        .open_root()
+        .map_err(|errno| host(name, "opening the root directory", errno))?;
+    fds.insert_from(Descriptor::preopen(root, b"/"), ROOT_DIR)
+        .map_err(|errno| host(name, "handing it the root directory", errno))?;
+    Ok(())
 }
 
 /// See [`super::Kernel::check`].
@@ -134,48 +223,44 @@ pub(super) fn check(
         pid: 1,
         argv: &[],
         cwd,
+        umask: 0,
     };
     let open = |path: &[u8]| kernel.vfs.open_executable(&context, path);
-    exec::find(&kernel.plan, target, path_variable(env), &open, &audit, 1).map(drop)
+    let host = Caller::host(crate::table::FIRST);
+    let path = path_variable(env);
+    exec::find(&kernel.plan, target, path, &open, &audit, host).map(drop)
 }
 
 fn path_variable(env: &[Vec<u8>]) -> Option<&[u8]> {
     env.iter().find_map(|entry| entry.strip_prefix(b"PATH="))
 }
 
-/// The descriptors a process starts with, and the lowest free number above them.
+/// The descriptors process 1 starts with.
 fn descriptors(
     kernel: &Shared,
     stdio: [Option<OwnedFd>; 3],
     passed: Vec<OwnedFd>,
     name: &str,
-) -> Result<(FdTable, u32), ExecError> {
+) -> Result<FdTable, ExecError> {
     let mut fds = FdTable::new(kernel.limits.descriptors);
-    let root = kernel
-        .vfs
-        .open_root()
-        .map_err(|errno| host(name, "opening the root directory", errno))?;
+    give_root(kernel, &mut fds, name)?;
     let handing = |errno| host(name, "handing it a descriptor", errno);
-    fds.insert_at(ROOT_DIR, Descriptor::preopen(root, b"/"))
-        .map_err(handing)?;
     for (fd, stream) in (0..).zip(stdio) {
         let Some(stream) = stream else { continue };
         let descriptor = Descriptor::inherited(stream).map_err(handing)?;
         fds.insert_at(fd, descriptor).map_err(handing)?;
     }
-    let mut next = FIRST_PASSED;
-    for file in passed {
+    for (number, file) in (FIRST_PASSED..).zip(passed) {
         let descriptor = Descriptor::inherited(file).map_err(handing)?;
         // Standard streams may be sockets, as engines make them: those are the program's only
         // contact and no network.
         if kernel.plan.networking() == NetworkPolicy::None && is_socket(&descriptor) {
             let path = name.to_owned();
-            return Err(ExecError::Socket { path, fd: next });
+            return Err(ExecError::Socket { path, fd: number });
         }
-        fds.insert_at(next, descriptor).map_err(handing)?;
-        next += 1;
+        fds.insert_at(number, descriptor).map_err(handing)?;
     }
-    Ok((fds, next))
+    Ok(fds)
 }
 
 fn is_socket(descriptor: &Descriptor) -> bool {

@@ -1,28 +1,38 @@
 //! One process: made, run, ended.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use megabinary::digest::Digest;
 use rustix::event::{EventfdFlags, eventfd};
-use wasmtime::{Store, UpdateDeadline, Val};
+use wasmtime::{Store, StoreContextMut, UpdateDeadline, Val};
 
+use super::child::NESTED;
 use super::prepare::{Process, shown};
-use super::{ExitStatus, Kernel, ProcessSpec, Shared, outcome};
+use super::{ExitStatus, Kernel, ProcessSpec, Shared, System, outcome};
 use crate::engine::{GUEST_STACK, HOST_STACK};
 use crate::errno::Errno;
 use crate::exec::ExecError;
-use crate::kill::KillToken;
+use crate::kill::{HANDLER_EPOCHS, KillToken};
 use crate::memory::Layout;
-use crate::process::{Fail, ProcState};
+use crate::process::{End, Fail, ProcState};
+use crate::signal::{Disposition, SignalState};
+use crate::table::{FIRST, Processes};
+use crate::wasi::deliver;
 
-/// What a thread has besides the guest's and the host functions' stack: its own frames and those
+/// What a thread has besides the stacks of guests and host functions: its own frames and those
 /// of the engine around the guest.
 const THREAD_OVERHEAD: usize = 256 << 10;
 
-/// A process that was started and may still run.
+/// Stack of a thread that processes run on, in bytes; only what is used is memory.
+pub const THREAD_STACK: usize =
+    (GUEST_STACK + HOST_STACK + THREAD_OVERHEAD) * (NESTED as usize + 1);
+
+/// A process that was started and may still run, with everything that descends from it.
 pub struct Running {
     kernel: Kernel,
+    processes: Arc<Processes>,
     kill: KillToken,
     /// Becomes readable when the process has ended.
     ended: OwnedFd,
@@ -37,45 +47,67 @@ impl Running {
             doing,
             reason,
         };
-        let errno = |doing| move |error: rustix::io::Errno| (doing, error.to_string());
-        let kill = KillToken::new()
-            .map_err(errno("making an event descriptor"))
-            .map_err(|(doing, reason)| host(doing, reason))?;
         let ended = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(errno("making an event descriptor"))
-            .map_err(|(doing, reason)| host(doing, reason))?;
+            .map_err(|error| host("making an event descriptor", error.to_string()))?;
         let ending = ended
             .try_clone()
             .map_err(|error| host("duplicating it", error.to_string()))?;
-        let process = Process::prepare(&kernel.0, spec, kill.clone())?;
+        let (process, processes, kill) = first(kernel, spec)?;
         let thread = {
             let kernel = kernel.clone();
-            let kill = kill.clone();
             std::thread::Builder::new()
                 .name("process".into())
-                .stack_size(GUEST_STACK + HOST_STACK + THREAD_OVERHEAD)
+                .stack_size(THREAD_STACK)
                 .spawn(move || {
                     let _announce = AnnounceEnd(ending);
-                    let _here = kill.enter_thread();
-                    process.run(&kernel.0)
+                    run_first(&kernel, process)
                 })
                 .map_err(|error| host("starting its thread", error.to_string()))?
         };
         Ok(Running {
             kernel: kernel.clone(),
+            processes,
             kill,
             ended,
             thread,
         })
     }
 
-    /// Makes it die of `signal`, by Linux's number, whatever it is doing; returns when it has.
+    /// Makes it die of `signal`, by Linux's number, whatever it is doing and has decided about
+    /// that signal. The first end counts.
     pub fn kill(&self, signal: i32) {
-        self.kill
-            .kill_until_ended(signal, &self.kernel.0.engine, || self.thread.is_finished());
+        let reached = self.processes.end_by(FIRST, &self.kill, signal);
+        self.kernel.0.caretaker.reach(reached);
     }
 
-    /// Becomes readable when it has ended.
+    /// Sends it a signal, 1 to 64.
+    pub fn signal(&self, signal: i32) {
+        let reached = self.processes.post(FIRST, &self.kill, signal);
+        self.kernel.0.caretaker.reach(reached);
+    }
+
+    /// Sends a signal to the terminal's foreground processes among those that descend from it.
+    pub fn signal_foreground(&self, signal: i32) {
+        let reached = self.processes.signal_foreground(signal);
+        self.kernel.0.caretaker.reach(reached);
+    }
+
+    /// It and everything that descends from it.
+    #[must_use]
+    pub fn processes(&self) -> &Arc<Processes> {
+        &self.processes
+    }
+
+    /// Whether a stop signal of the terminal is for the whole program: nobody in here moved jobs to
+    /// the foreground, and process 1 lets itself be stopped.
+    pub(super) fn stops_whole(&self, signal: i32) -> bool {
+        self.processes.foreground() == FIRST
+            && self
+                .kill
+                .signals(|own| own.disposition(signal) == Disposition::Default)
+    }
+
+    /// Becomes readable when it has ended, and everything that descends from it.
     #[must_use]
     pub fn ended(&self) -> BorrowedFd<'_> {
         self.ended.as_fd()
@@ -84,11 +116,14 @@ impl Running {
     /// Waits for its end.
     #[must_use]
     pub fn wait(self) -> ExitStatus {
-        self.thread.join().unwrap_or_else(|_| {
-            // The panic's own message is on the kernel's standard error.
-            ExitStatus::Trap("the virtual kernel failed inside a host call".to_owned())
-        })
+        self.thread.join().unwrap_or_else(|_| kernel_failed())
     }
+}
+
+/// The status of a process whose host call panicked; the panic's own message is on the kernel's
+/// standard error.
+fn kernel_failed() -> ExitStatus {
+    ExitStatus::Trap("the virtual kernel failed inside a host call".to_owned())
 }
 
 /// Writes to the event descriptor when the thread's work is over, also when it panicked.
@@ -101,38 +136,160 @@ impl Drop for AnnounceEnd {
     }
 }
 
-/// Runs a process on the calling thread; nobody can kill it.
+/// Process 1 of a table of its own.
+fn first(
+    kernel: &Kernel,
+    spec: ProcessSpec,
+) -> Result<(Process, Arc<Processes>, KillToken), ExecError> {
+    let kill = KillToken::new(SignalState::default());
+    let processes = Arc::new(Processes::new(kernel.0.limits.processes, kill.clone()));
+    let system = System::new(kernel.clone(), processes.clone());
+    let process = Process::first(kernel, spec, kill.clone(), system)?;
+    Ok((process, processes, kill))
+}
+
+/// Runs process 1 to its end, and waits until everything that descends from it is gone.
+fn run_first(kernel: &Kernel, process: Process) -> ExitStatus {
+    let processes = process.state.system.as_ref().map(|s| s.processes.clone());
+    let status = run(kernel, process);
+    if let Some(processes) = processes {
+        processes.wait_until_empty();
+    }
+    status
+}
+
+/// Runs process 1 on the calling thread.
 pub(super) fn run_here(kernel: &Kernel, spec: ProcessSpec) -> Result<ExitStatus, ExecError> {
-    let kill = KillToken::new().map_err(|error| ExecError::Host {
-        path: shown(&spec.target),
-        doing: "making an event descriptor",
-        reason: error.to_string(),
-    })?;
-    let process = Process::prepare(&kernel.0, spec, kill.clone())?;
+    let (process, ..) = first(kernel, spec)?;
+    Ok(run_first(kernel, process))
+}
+
+/// Runs a child to its end on a thread of its own. Where the host gives none the child dies at
+/// once, as if it had been killed.
+pub(super) fn on_a_thread(kernel: &Kernel, process: Box<Process>) {
+    let (guard, shared) = (Ending::of(kernel, &process), kernel.clone());
+    let started = kernel.0.threads.run(Box::new(move || {
+        let mut guard = guard;
+        guard.status = run_programs(&shared, *process);
+    }));
+    if let Err(error) = started {
+        // The job was dropped, and with it the guard, which told the parent.
+        log::error!("cannot start a process's thread: {error}");
+    }
+}
+
+/// Runs a child to its end on the thread of its parent, which waits.
+pub(super) fn on_this_thread(kernel: &Kernel, process: Box<Process>) {
+    run(kernel, *process);
+}
+
+/// Runs a process to its end and tells its table.
+fn run(kernel: &Kernel, process: Process) -> ExitStatus {
+    let mut guard = Ending::of(kernel, &process);
+    guard.status = run_programs(kernel, process);
+    guard.status.clone()
+}
+
+/// Tells the table that a process has ended and is gone, also where a host call panicked.
+struct Ending {
+    kernel: Kernel,
+    processes: Option<Arc<Processes>>,
+    pid: u32,
+    token: KillToken,
+    status: ExitStatus,
+}
+
+impl Ending {
+    fn of(kernel: &Kernel, process: &Process) -> Ending {
+        Ending {
+            kernel: kernel.clone(),
+            processes: process.state.system.as_ref().map(|s| s.processes.clone()),
+            pid: process.state.pid,
+            token: process.state.kill.clone(),
+            status: ExitStatus::Signal(libc::SIGKILL),
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let caretaker = &self.kernel.0.caretaker;
+        caretaker.take_timer(&self.token);
+        if let Some(processes) = &self.processes {
+            let reached = processes.end(self.pid, &self.token, self.status.wait_status());
+            caretaker.reach(reached);
+            processes.gone();
+        }
+    }
+}
+
+/// Runs one program after the other until one ends.
+fn run_programs(kernel: &Kernel, mut process: Process) -> ExitStatus {
+    let kill = process.state.kill.clone();
     let _here = kill.enter_thread();
-    Ok(process.run(&kernel.0))
+    loop {
+        match process.run(&kernel.0) {
+            Ran::Ended(status) => return status,
+            Ran::Executes(next) => process = *next,
+        }
+    }
+}
+
+/// What became of a program.
+enum Ran {
+    Ended(ExitStatus),
+    Executes(Box<Process>),
 }
 
 impl Process {
-    /// Runs it to its end, in a store and an instance that nothing ran in before and nothing will
-    /// run in again.
-    fn run(self, kernel: &Shared) -> ExitStatus {
+    /// Runs its program to the end, in a store and an instance that nothing ran in before and
+    /// nothing will run in again.
+    fn run(self, kernel: &Shared) -> Ran {
         let mut store = Store::new(&kernel.engine, self.state);
         store.limiter(|state| &mut state.limits);
-        store.epoch_deadline_callback(|context| match context.data().kill.check() {
-            Err(Fail::End(end)) => Err(wasmtime::Error::new(end)),
-            // Somebody else's end: the epoch is the engine's.
-            _ => Ok(UpdateDeadline::Continue(1)),
-        });
+        store.epoch_deadline_callback(interrupted);
         store.set_epoch_deadline(1);
-        let result = dispatch(kernel, &mut store, self.layout, &self.digest);
-        let state = store.data();
+        // What came before the deadline was set does not move the epoch again.
+        let result = match store.data().kill.check() {
+            Err(Fail::End(end)) => Err(wasmtime::Error::new(end)),
+            _ => dispatch(kernel, &mut store, self.layout, &self.digest),
+        };
+        let state = store.data_mut();
+        let executes = matches!(&result, Err(error) if error.is::<End>())
+            .then(|| state.system.as_mut().and_then(|system| system.next.take()))
+            .flatten();
+        if let Some(next) = executes
+            && matches!(&result, Err(error) if error.downcast_ref() == Some(&End::Exec))
+        {
+            state.kill.signals(SignalState::reset_for_exec);
+            return Ran::Executes(next);
+        }
+        // An end that found it in a handler on top of interrupted code looks like a trap.
+        let result = match (result, state.kill.check()) {
+            (Err(error), Err(Fail::End(end))) if !error.is::<End>() => {
+                Err(wasmtime::Error::new(end))
+            }
+            (result, _) => result,
+        };
         let status = outcome::status(result, &state.program);
         if let ExitStatus::Trap(message) = &status {
             report(state, message);
         }
-        status
+        Ran::Ended(status)
     }
+}
+
+/// The epoch moved: perhaps for this process, perhaps for another of the same engine.
+fn interrupted(mut context: StoreContextMut<'_, ProcState>) -> wasmtime::Result<UpdateDeadline> {
+    if !context.data().kill.attention() {
+        return Ok(UpdateDeadline::Continue(1));
+    }
+    // The engine cannot call back from here again: see `kill::HANDLER_EPOCHS`.
+    context.set_epoch_deadline(HANDLER_EPOCHS);
+    context.data().kill.set_handling(true);
+    let delivered = deliver::pending(&mut context);
+    context.data().kill.set_handling(false);
+    delivered.map(|_| UpdateDeadline::Continue(1))
 }
 
 fn dispatch(
@@ -159,6 +316,13 @@ fn dispatch(
             .and_then(wasmtime::Extern::into_global)
             .ok_or_else(|| wasmtime::Error::msg("the image switch is not a global"))?
             .set(&mut *store, Val::I32(1))?;
+    }
+    if let Some(deliver) = kernel.deliver.get(&store.data().program.entry) {
+        let deliver = instance
+            .get_module_export(&mut *store, deliver)
+            .and_then(wasmtime::Extern::into_func)
+            .and_then(|function| function.typed(&*store).ok());
+        store.data_mut().deliver = deliver;
     }
     let dispatch = instance
         .get_module_export(&mut *store, &kernel.dispatch)

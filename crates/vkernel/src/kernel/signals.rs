@@ -76,14 +76,15 @@ impl Blocked {
                     return running.wait();
                 }
             }
-            while let Some(signal) = next(&signals) {
-                match default_action(signal) {
-                    Action::Ignore => {}
-                    Action::End => running.kill(signal),
-                    // SAFETY: plain system call. The whole program stops, as its one process would.
-                    Action::Stop => unsafe {
-                        libc::raise(libc::SIGSTOP);
-                    },
+            while let Some((signal, from_terminal)) = next(&signals) {
+                if default_action(signal) == Action::Stop && running.stops_whole(signal) {
+                    // SAFETY: plain system call. The whole program stops, until somebody
+                    // continues it.
+                    unsafe { libc::raise(libc::SIGSTOP) };
+                } else if from_terminal {
+                    running.signal_foreground(signal);
+                } else {
+                    running.signal(signal);
                 }
             }
         }
@@ -97,7 +98,8 @@ impl Drop for Blocked {
     }
 }
 
-fn next(signals: &OwnedFd) -> Option<i32> {
+/// The next signal, and whether it is the terminal's: those are not one process's.
+fn next(signals: &OwnedFd) -> Option<(i32, bool)> {
     let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
     let size = size_of::<libc::signalfd_siginfo>();
     // SAFETY: the buffer has the size that is passed.
@@ -106,5 +108,6 @@ fn next(signals: &OwnedFd) -> Option<i32> {
         return None;
     }
     // SAFETY: the kernel filled all of it.
-    Some(unsafe { info.assume_init() }.ssi_signo as i32)
+    let info = unsafe { info.assume_init() };
+    Some((info.ssi_signo as i32, info.ssi_code == libc::SI_KERNEL))
 }

@@ -16,6 +16,9 @@ pub struct ProcessSpec {
     pub env: Vec<Vec<u8>>,
     /// Absolute path in the container's root that relative paths start from.
     pub cwd: Vec<u8>,
+    /// Mode bits that files it makes do not get. The host's own umask takes bits as well: a host
+    /// that runs containers clears it.
+    pub umask: u32,
     /// Its standard streams; one that is not there is closed.
     pub stdio: [Option<OwnedFd>; 3],
     /// Descriptors handed in besides, in the order in which the process finds them from
@@ -31,9 +34,11 @@ pub const ROOT_DIR: u32 = 3;
 /// on Linux, because of [`ROOT_DIR`].
 pub const FIRST_PASSED: u32 = 4;
 
-/// Bounds on one process.
+/// Bounds on one process, and on how many there are.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
+    /// Processes at a time, those that ended and were not waited for included.
+    pub processes: u32,
     /// Linear memory in bytes. A `memory.grow` beyond it gives -1.
     pub memory: u64,
     /// Descriptors, as `RLIMIT_NOFILE` counts them: one more than the highest number.
@@ -45,6 +50,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
+            processes: 1024,
             memory: 4 << 30,
             descriptors: 1024,
             file_size: u64::MAX,
@@ -64,6 +70,16 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
+    /// As a parent's `wait` gives it: Linux's encoding.
+    #[must_use]
+    pub fn wait_status(&self) -> u32 {
+        match self {
+            ExitStatus::Code(code) => u32::from(*code) << 8,
+            ExitStatus::Signal(signal) => signal.unsigned_abs() & 0x7f,
+            ExitStatus::Trap(_) => libc::SIGABRT.unsigned_abs(),
+        }
+    }
+
     /// The container's exit status: n, 128 and the signal, or 134.
     #[must_use]
     pub fn code(&self) -> u8 {

@@ -10,7 +10,7 @@ use megabinary::module::Megabinary;
 use megabinary::names::BinaryPath;
 use semver::Version;
 
-use super::{ExecRule, List, NetworkPolicy, Plan, Program, TargetRecord, Text};
+use super::{DELIVER, ExecRule, List, NetworkPolicy, Plan, Program, TargetRecord, Text};
 
 /// Pages of 64 KiB a 32-bit memory can have.
 const ALL_PAGES: u64 = 65536;
@@ -70,7 +70,10 @@ impl Plan {
         let mut builder = Builder::new(manifest.container_id, texts, networking, exec)?;
         for program in &section.programs {
             let (entry, name) = (program.entry.as_str(), program.name.as_str());
-            builder.program(entry, name, program.min_pages, program.max_pages)?;
+            let deliver = (program.extra_exports.iter())
+                .find(|(original, _)| original == DELIVER)
+                .map(|(_, export)| export.as_str());
+            builder.program(entry, name, program.min_pages, program.max_pages, deliver)?;
         }
         for (digest, target) in manifest.targets() {
             let exec = &target.overrides.exec;
@@ -148,6 +151,7 @@ impl Builder {
         name: &str,
         min_pages: u64,
         max_pages: Option<u64>,
+        deliver: Option<&str>,
     ) -> Result<(), PlanBuildError> {
         let index = self.plan.programs.len() as u32;
         let program = Program {
@@ -155,6 +159,7 @@ impl Builder {
             name: self.text(name)?,
             min_pages: min_pages.min(ALL_PAGES) as u32,
             max_pages: max_pages.unwrap_or(ALL_PAGES).min(ALL_PAGES) as u32,
+            deliver: deliver.map(|text| self.text(text)).transpose()?,
         };
         self.plan.programs.push(program);
         self.programs.insert(entry.to_owned(), index);

@@ -10,13 +10,17 @@ use megabinary::digest::Digest;
 use super::{ExecRule, List, NetworkPolicy, Plan, Program, TargetRecord, Text};
 
 /// First bytes of a plan; the number is the layout's.
-const MAGIC: &[u8; 16] = b"megarun plan 01\n";
+const MAGIC: &[u8; 16] = b"megarun plan 02\n";
 /// Magic, program version padded with zeros, SHA-256 of the body.
 const HEADER: usize = 16 + 16 + 32;
-const PROGRAM: usize = 24;
+const PROGRAM: usize = 32;
 const TARGET: usize = 32 + 16 + 4 + 8 * 4 + 4;
 /// Stands for the start of a text that is not there.
 const ABSENT: u32 = u32::MAX;
+const NOT_THERE: Text = Text {
+    start: ABSENT,
+    len: 0,
+};
 
 /// Why bytes are not a plan this program can use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,7 +70,9 @@ impl Plan {
                 name,
                 min_pages,
                 max_pages,
+                deliver,
             } = program;
+            let deliver = deliver.unwrap_or(NOT_THERE);
             put(
                 &mut body,
                 &[
@@ -76,6 +82,8 @@ impl Plan {
                     name.len,
                     *min_pages,
                     *max_pages,
+                    deliver.start,
+                    deliver.len,
                 ],
             );
         }
@@ -84,10 +92,7 @@ impl Plan {
             body.extend_from_slice(&record.rights.bits().to_le_bytes());
             put(&mut body, &[record.program]);
             for text in [record.path, record.tool] {
-                let text = text.unwrap_or(Text {
-                    start: ABSENT,
-                    len: 0,
-                });
+                let text = text.unwrap_or(NOT_THERE);
                 put(&mut body, &[text.start, text.len]);
             }
             for list in [record.args, record.exec] {
@@ -195,10 +200,9 @@ impl Plan {
             .into_iter()
             .all(whole)
             && self.list.iter().copied().all(whole)
-            && self
-                .programs
-                .iter()
-                .all(|program| whole(program.entry) && whole(program.name));
+            && self.programs.iter().all(|program| {
+                whole(program.entry) && whole(program.name) && program.deliver.is_none_or(whole)
+            });
         let targets_hold = self.targets.iter().all(|record| {
             record.path.is_none_or(whole)
                 && record.tool.is_none_or(whole)
@@ -273,6 +277,7 @@ impl Reader<'_> {
             name: self.text()?,
             min_pages: self.u32()?,
             max_pages: self.u32()?,
+            deliver: self.optional()?,
         })
     }
 

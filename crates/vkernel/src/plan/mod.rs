@@ -75,7 +75,12 @@ struct Program {
     min_pages: u32,
     /// 65536 where the program names no maximum.
     max_pages: u32,
+    /// The module's export for [`DELIVER`], if the program has one.
+    deliver: Option<Text>,
 }
+
+/// Export of a program that is told of the signals it catches (vkernel-abi.md, "Signals").
+pub const DELIVER: &str = "__vkernel_signal";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct TargetRecord {
@@ -170,6 +175,14 @@ impl Plan {
     /// All targets, in the order of their digests.
     pub fn targets(&self) -> impl Iterator<Item = Target<'_>> {
         self.targets.iter().map(|record| self.target(record))
+    }
+
+    /// Entry points of all programs, each with the module's export for [`DELIVER`].
+    pub fn programs(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        (self.programs.iter()).map(|program| {
+            let deliver = program.deliver.map(|text| self.text(text));
+            (self.text(program.entry), deliver)
+        })
     }
 
     fn find(&self, key: impl Fn(&TargetRecord) -> Option<Text>, text: &str) -> Option<Target<'_>> {

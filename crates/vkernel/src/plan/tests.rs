@@ -17,9 +17,11 @@ fn plan(targets: u32) -> Plan {
         ExecRule::Listed,
     )
     .unwrap();
-    builder.program("ls_start", "ls", 2, Some(16)).unwrap();
     builder
-        .program("python_start", "python", 100, None)
+        .program("ls_start", "ls", 2, Some(16), None)
+        .unwrap();
+    builder
+        .program("python_start", "python", 100, None, Some("python:signal"))
         .unwrap();
     for number in 0..targets {
         let path = format!("/usr/bin/tool{number}");

@@ -6,7 +6,7 @@ use crate::descriptor::{FdTable, HostFile, OpenFile};
 use crate::errno::Errno;
 use crate::fs::open::StatusFlags;
 use crate::fs::rights::FdRights;
-use crate::fs::{io, kind::FileKind, meta};
+use crate::fs::{GUEST_CWD, io, kind::FileKind, meta};
 use crate::host_fn;
 use crate::process::{HostResult, ProcState};
 use crate::wasi::HostCx;
@@ -100,17 +100,39 @@ fn fd_sync(cx: &mut HostCx<'_>, fd: u32) -> HostResult {
 }
 
 fn fd_fdstat_get(cx: &mut HostCx<'_>, fd: u32, stat: u32) -> HostResult {
+    if fd == GUEST_CWD {
+        // A library asks what it may open through a directory before it does.
+        let status = StatusFlags::default();
+        let stat_of_cwd = encode_stat(
+            FileKind::Directory,
+            status,
+            FdRights::DIRECTORY,
+            FdRights::ALL,
+        );
+        return Ok(cx.mem.write(stat, &stat_of_cwd)?);
+    }
     let descriptor = cx.proc.fds.get(fd)?;
     let (kind, flags) = match descriptor.file() {
         OpenFile::Host(file) => (file.kind(), io::status_flags(file)?),
         OpenFile::Virtual(_) => (FileKind::Directory, StatusFlags::default()),
     };
+    let out = encode_stat(kind, flags, descriptor.rights(), descriptor.inheriting());
+    Ok(cx.mem.write(stat, &out)?)
+}
+
+/// An `fdstat`.
+fn encode_stat(
+    kind: FileKind,
+    flags: StatusFlags,
+    rights: FdRights,
+    inheriting: FdRights,
+) -> [u8; 24] {
     let mut out = [0u8; 24];
     out[0] = kind.wasi();
     out[2..4].copy_from_slice(&encode_flags(flags).to_le_bytes());
-    out[8..16].copy_from_slice(&descriptor.rights().raw().to_le_bytes());
-    out[16..24].copy_from_slice(&descriptor.inheriting().raw().to_le_bytes());
-    Ok(cx.mem.write(stat, &out)?)
+    out[8..16].copy_from_slice(&rights.raw().to_le_bytes());
+    out[16..24].copy_from_slice(&inheriting.raw().to_le_bytes());
+    out
 }
 
 fn fd_fdstat_set_flags(cx: &mut HostCx<'_>, fd: u32, flags: u32) -> HostResult {

@@ -8,7 +8,7 @@ use crate::fs::io;
 use crate::fs::kind::FileKind;
 use crate::fs::rights::FdRights;
 use crate::host_fn;
-use crate::process::{End, Fail, HostResult, ProcState};
+use crate::process::{Fail, HostResult, ProcState};
 use crate::wasi::HostCx;
 use crate::wasi::memory::Iovecs;
 
@@ -99,16 +99,17 @@ fn cut(file: &HostFile, from: &mut Iovecs<'_>, at: Option<u64>, limit: u64) -> R
     Ok(())
 }
 
-/// A write; one to a pipe that nobody reads any more ends the process, as `SIGPIPE` does.
+/// A write; one to a pipe that nobody reads any more is a `SIGPIPE` for the process.
 #[inline]
 pub(super) fn write_or_end(
     proc: &ProcState,
     write: impl FnMut() -> Result<u32, Errno>,
 ) -> HostResult<u32> {
-    match proc.kill.interruptible(write) {
-        Err(Fail::Errno(Errno::PIPE)) => Err(Fail::End(End::Signal(libc::SIGPIPE))),
-        other => other,
+    let written = proc.kill.interruptible(write);
+    if written == Err(Fail::Errno(Errno::PIPE)) {
+        proc.kill.post(libc::SIGPIPE);
     }
+    written
 }
 
 fn fd_seek(cx: &mut HostCx<'_>, fd: u32, by: i64, whence: u32, offset: u32) -> HostResult {

@@ -50,6 +50,18 @@ impl<'m> GuestMem<'m> {
         std::str::from_utf8(self.slice(address, len)?).map_err(|_| Errno::ILSEQ)
     }
 
+    /// The bytes at `address` up to the next NUL, without it: at most `max` of them, or `E2BIG`;
+    /// `EFAULT` where memory ends before.
+    pub fn until_nul(&self, address: u32, max: usize) -> Result<&[u8], Errno> {
+        let rest = self.bytes.get(address as usize..).ok_or(Errno::FAULT)?;
+        let window = &rest[..rest.len().min(max + 1)];
+        match window.iter().position(|byte| *byte == 0) {
+            Some(len) => Ok(&window[..len]),
+            None if window.len() > max => Err(Errno::TOOBIG),
+            None => Err(Errno::FAULT),
+        }
+    }
+
     /// `N` bytes at `address`.
     pub fn array<const N: usize>(&self, address: u32) -> Result<[u8; N], Errno> {
         let range = self.range(address, N)?;
@@ -215,6 +227,18 @@ mod tests {
         assert_eq!(mem.slice(u32::MAX, u32::MAX), Err(Errno::FAULT));
         assert_eq!(mem.write(60, &[1; 5]), Err(Errno::FAULT));
         assert_eq!(mem.slice(60, 4), Ok(&[7u8; 4][..]));
+    }
+
+    #[test]
+    fn a_text_ends_at_its_nul_and_never_outside_memory() {
+        let mut bytes = *b"ab\0cdef";
+        let mem = GuestMem::new(&mut bytes);
+        assert_eq!(mem.until_nul(0, 2), Ok(&b"ab"[..]));
+        assert_eq!(mem.until_nul(2, 0), Ok(&b""[..]));
+        assert_eq!(mem.until_nul(0, 1), Err(Errno::TOOBIG));
+        assert_eq!(mem.until_nul(3, 100), Err(Errno::FAULT));
+        assert_eq!(mem.until_nul(7, 100), Err(Errno::FAULT));
+        assert_eq!(mem.until_nul(u32::MAX, 100), Err(Errno::FAULT));
     }
 
     #[test]

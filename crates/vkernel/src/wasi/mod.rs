@@ -8,6 +8,7 @@
 
 pub mod args_env;
 pub mod clock;
+pub mod deliver;
 pub mod dir;
 pub mod fd_meta;
 pub mod fd_rw;
@@ -23,6 +24,7 @@ pub mod sock;
 
 use wasmtime::{Caller, Linker};
 
+use crate::errno::Errno;
 use crate::process::{Fail, HostResult, ProcState};
 use crate::rights::HostCall;
 use memory::GuestMem;
@@ -63,7 +65,7 @@ pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
 pub fn enter(
     caller: &mut Caller<'_, ProcState>,
     call: HostCall,
-    body: impl FnOnce(&mut HostCx<'_>) -> HostResult,
+    body: impl FnMut(&mut HostCx<'_>) -> HostResult,
 ) -> wasmtime::Result<i32> {
     let state = caller.data_mut();
     if !state.rights.contains(call) {
@@ -77,21 +79,32 @@ pub fn enter(
 #[inline]
 pub fn enter_judging(
     caller: &mut Caller<'_, ProcState>,
-    body: impl FnOnce(&mut HostCx<'_>) -> HostResult,
+    mut body: impl FnMut(&mut HostCx<'_>) -> HostResult,
 ) -> wasmtime::Result<i32> {
-    let state = caller.data_mut();
-    // An entry point cannot run before its memory is known: see `ProcState::memory`.
-    let Some(memory) = state.memory else {
-        return Ok(i32::from(crate::errno::Errno::FAULT.raw()));
-    };
-    let (bytes, proc) = memory.data_and_store_mut(caller);
-    match body(&mut HostCx {
-        mem: GuestMem::new(bytes),
-        proc,
-    }) {
-        Ok(()) => Ok(0),
-        Err(Fail::Errno(errno)) => Ok(i32::from(errno.raw())),
-        Err(Fail::End(end)) => Err(wasmtime::Error::new(end)),
+    loop {
+        let state = caller.data_mut();
+        // An entry point cannot run before its memory is known: see `ProcState::memory`.
+        let Some(memory) = state.memory else {
+            return Ok(i32::from(Errno::FAULT.raw()));
+        };
+        let (bytes, proc) = memory.data_and_store_mut(&mut *caller);
+        let result = body(&mut HostCx {
+            mem: GuestMem::new(bytes),
+            proc,
+        });
+        let errno = match result {
+            Ok(()) => 0,
+            Err(Fail::Errno(errno)) => errno.raw(),
+            Err(Fail::Interrupted) => Errno::INTR.raw(),
+            Err(Fail::End(end)) => return Err(wasmtime::Error::new(end)),
+        };
+        if caller.data().kill.attention() {
+            let restart = deliver::pending(caller)?;
+            if restart && result == Err(Fail::Interrupted) {
+                continue;
+            }
+        }
+        return Ok(i32::from(errno));
     }
 }
 
@@ -101,18 +114,21 @@ pub fn enter_judging(
 /// With `judging` in the call's place there is no filter in front: see [`enter_judging`].
 #[macro_export]
 macro_rules! host_fn {
-    ($linker:expr, judging, $function:ident($($arg:ident: $type:ty),* $(,)?)) => {
+    ($linker:expr, $call:ident, $function:ident($($arg:ident: $type:ty),* $(,)?)) => {
+        $crate::host_fn!($crate::wasi::PREVIEW1, $linker, $call, $function($($arg: $type),*))
+    };
+    ($module:path, $linker:expr, judging, $function:ident($($arg:ident: $type:ty),* $(,)?)) => {
         $linker.func_wrap(
-            $crate::wasi::PREVIEW1,
+            $module,
             stringify!($function),
             |mut caller: wasmtime::Caller<'_, $crate::process::ProcState>, $($arg: $type),*| {
                 $crate::wasi::enter_judging(&mut caller, |cx| $function(cx, $($arg),*))
             },
         )?
     };
-    ($linker:expr, $call:ident, $function:ident($($arg:ident: $type:ty),* $(,)?)) => {
+    ($module:path, $linker:expr, $call:ident, $function:ident($($arg:ident: $type:ty),* $(,)?)) => {
         $linker.func_wrap(
-            $crate::wasi::PREVIEW1,
+            $module,
             stringify!($function),
             |mut caller: wasmtime::Caller<'_, $crate::process::ProcState>, $($arg: $type),*| {
                 $crate::wasi::enter(

@@ -55,6 +55,7 @@ fn decode(lookup: u32, oflags: u32, base: u64, fdflags: u32) -> Result<OpenReque
         read: !write || rights.intersects(FdRights::READ.with(FdRights::READDIR)),
         write,
         status: decode_flags(fdflags)?,
+        mode: 0o666,
     })
 }
 

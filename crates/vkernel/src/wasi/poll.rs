@@ -5,7 +5,7 @@ use wasmtime::Linker;
 use crate::errno::Errno;
 use crate::fs::poll::{Event, MAX_SUBSCRIPTIONS, Subscription, What, wait};
 use crate::host_fn;
-use crate::process::{HostResult, ProcState};
+use crate::process::{Fail, HostResult, ProcState};
 use crate::rights::HostCall;
 use crate::wasi::HostCx;
 
@@ -38,7 +38,7 @@ fn poll_oneoff(
     let bytes = cx.mem.slice(list, count * SUBSCRIPTION)?;
     let subscriptions = bytes
         .chunks_exact(SUBSCRIPTION as usize)
-        .map(decode)
+        .map(|bytes| decode(bytes).map(Subscription::from_now))
         .collect::<Result<Vec<_>, _>>()?;
     for one in &subscriptions {
         cx.proc.require(match one.what {
@@ -50,7 +50,12 @@ fn poll_oneoff(
     cx.mem.slice(events, count * EVENT)?;
     cx.mem.slice(happened, 4)?;
     let (fds, kill) = (&cx.proc.fds, &cx.proc.kill);
-    let found = kill.interruptible(|| wait(fds, kill.event(), &subscriptions))?;
+    let event = kill.event()?;
+    let found = match kill.interruptible(|| wait(fds, event, &subscriptions)) {
+        // It never starts again: a span would begin anew.
+        Err(Fail::Interrupted) => return Err(Errno::INTR.into()),
+        found => found?,
+    };
     let mut at = events;
     for event in &found {
         cx.mem.write(at, &encode(event))?;

@@ -4,6 +4,7 @@ use wasmtime::Linker;
 
 use crate::errno::Errno;
 use crate::host_fn;
+use crate::kernel::ROOT_DIR;
 use crate::process::{HostResult, ProcState};
 use crate::wasi::HostCx;
 
@@ -17,9 +18,19 @@ pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
 /// The tag of the only kind of prestat there is, a directory.
 const PREOPEN_DIR: u32 = 0;
 
+/// The tag of an open descriptor that is none.
+const NOT_PREOPENED: u64 = 255;
+
 fn fd_prestat_get(cx: &mut HostCx<'_>, fd: u32, prestat: u32) -> HostResult {
-    // A library asks from descriptor 3 upwards until `EBADF`.
-    let name = cx.proc.fds.get(fd)?.preopen_name().ok_or(Errno::BADF)?;
+    // A library asks from descriptor 3 upwards until `EBADF`: what was inherited must not end its
+    // search.
+    let descriptor = cx.proc.fds.get(fd)?;
+    let Some(name) = descriptor.preopen_name() else {
+        if fd < ROOT_DIR {
+            return Err(Errno::BADF.into());
+        }
+        return Ok(cx.mem.write_u64(prestat, NOT_PREOPENED)?);
+    };
     let len = u32::try_from(name.len()).map_err(|_| Errno::NAMETOOLONG)?;
     cx.mem
         .write_u64(prestat, u64::from(PREOPEN_DIR) | u64::from(len) << 32)?;

@@ -5,7 +5,8 @@ use wasmtime::{Caller, Linker};
 use crate::errno::Errno;
 use crate::host_fn;
 use crate::process::{End, HostResult, ProcState};
-use crate::signal::{Action, default_action};
+use crate::signal::{Action, Disposition, default_action};
+use crate::table::FIRST;
 use crate::wasi::{HostCx, PREVIEW1};
 
 /// Offers this family's functions.
@@ -49,16 +50,20 @@ fn linux_signal(signal: u32) -> Result<Option<i32>, Errno> {
     Ok(Some(linux))
 }
 
-fn proc_raise(_cx: &mut HostCx<'_>, signal: u32) -> HostResult {
+fn proc_raise(cx: &mut HostCx<'_>, signal: u32) -> HostResult {
     let Some(signal) = linux_signal(signal)? else {
         return Ok(());
     };
-    match default_action(signal) {
-        Action::Ignore => Ok(()),
-        Action::End => Err(End::Signal(signal).into()),
-        // Who stops alone has nobody who could continue it.
-        Action::Stop => Err(Errno::NOTSUP.into()),
+    let own = cx.proc.kill.signals(|own| own.disposition(signal));
+    let stops = own == Disposition::Default && default_action(signal) == Action::Stop;
+    if stops && cx.proc.pid == FIRST {
+        // Nobody would continue it.
+        return Err(Errno::NOTSUP.into());
     }
+    // It acts when this call returns.
+    let posted = cx.proc.kill.post(signal);
+    cx.proc.unmasked(posted);
+    Ok(())
 }
 
 fn sched_yield(_cx: &mut HostCx<'_>) -> HostResult {

@@ -52,11 +52,12 @@ impl Ours {
             argv: vec![b"/usr/bin/guest".to_vec(), b"argument".to_vec()],
             env: Vec::new(),
             cwd: b"/".to_vec(),
+            umask: 0o022,
             rights: HostCallSet::from_bits(u128::MAX),
             fds,
             vfs: Arc::new(vfs),
             file_size_limit: u64::MAX,
-            kill: KillToken::new().unwrap(),
+            kill: KillToken::default(),
             limits: StoreLimits::default(),
             audit: Arc::new(Audit::new("test".into(), Box::new(Discard))),
             program: Arc::new(Program {
@@ -65,8 +66,10 @@ impl Ours {
                 entry: "guest_start".into(),
             }),
             memory: None,
+            deliver: None,
             reported: HostCallSet::EMPTY,
             denials: 0,
+            system: None,
         };
         let engine = Engine::new(&Config::new()).unwrap();
         let mut linker = Linker::new(&engine);

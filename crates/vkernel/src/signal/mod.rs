@@ -1,4 +1,16 @@
-//! What signals do to a process that has no handlers.
+//! Signals: their numbers, what they do by default, and what a process decided about them.
+//!
+//! Numbers are Linux's. Nothing here has effects: [`state`] decides, [`crate::kill`] reaches the
+//! process.
+
+mod set;
+mod state;
+
+pub use set::SigSet;
+pub use state::{CatchFlags, Delivery, Disposition, Posted, SignalState, Verdict};
+
+/// The highest signal number there is.
+pub const MAX: i32 = 64;
 
 /// The default action of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,288 @@
+//! The kernel's own thread: what has to happen some time later, whatever the guests do.
+//!
+//! It repeats the interruption of processes that have a signal to notice, starts children whose
+//! parent has not come to wait for them, and rings interval timers. It exists while there is
+//! something to do.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use wasmtime::Engine;
+
+use super::child::Slot;
+use crate::kill::KillToken;
+use crate::table::Processes;
+
+/// How long a new child waits for its parent to wait for it, before it gets a thread of its own.
+const PATIENCE: Duration = Duration::from_millis(1);
+
+/// Pauses between two interruptions of the same process: the first, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_micros(200);
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// Interruptions after which a process counts as one that does not notice.
+const INSISTENT: u32 = 16;
+
+/// The least time between two rings of a timer.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
+
+/// How long the thread stays after its last task, so that the next one costs no thread.
+const LINGER: Duration = Duration::from_millis(200);
+
+/// Tasks for later. Cheap to clone.
+#[derive(Clone)]
+pub struct Caretaker(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    tasks: Mutex<Tasks>,
+    added: Condvar,
+}
+
+#[derive(Default)]
+struct Tasks {
+    list: Vec<Task>,
+    /// Whether the thread exists.
+    working: bool,
+    /// When the thread will look again by itself.
+    looks_at: Option<Instant>,
+}
+
+struct Task {
+    at: Instant,
+    what: What,
+}
+
+enum What {
+    Kick {
+        token: KillToken,
+        pause: Duration,
+        times: u32,
+    },
+    Start(Weak<Slot>),
+    Ring(Timer),
+}
+
+/// An interval timer of a process.
+#[derive(Clone)]
+struct Timer {
+    processes: Arc<Processes>,
+    pid: u32,
+    token: KillToken,
+    interval: Option<Duration>,
+}
+
+/// What is left of a timer, and its interval.
+pub type TimerLeft = (Duration, Option<Duration>);
+
+impl Caretaker {
+    /// One that does nothing yet.
+    pub fn new(engine: Engine) -> Caretaker {
+        Caretaker(Arc::new(Inner {
+            engine,
+            tasks: Mutex::default(),
+            added: Condvar::new(),
+        }))
+    }
+
+    /// Interrupts these processes now, and again until they have noticed.
+    pub fn reach(&self, tokens: Vec<KillToken>) {
+        for token in tokens {
+            if token.kick(&self.0.engine) {
+                self.add(FIRST_PAUSE, What::kick(token));
+            }
+        }
+    }
+
+    /// Starts this child if its parent does not come for it.
+    pub fn start_later(&self, slot: &Arc<Slot>) {
+        self.add(PATIENCE, What::Start(Arc::downgrade(slot)));
+    }
+
+    /// Sets the process's timer, which sends `SIGALRM` after `first` and then every `interval`.
+    /// Gives what was left of the one before.
+    pub fn set_timer(
+        &self,
+        processes: &Arc<Processes>,
+        pid: u32,
+        token: &KillToken,
+        first: Option<Duration>,
+        interval: Option<Duration>,
+    ) -> Option<TimerLeft> {
+        let before = self.take_timer(token);
+        if let Some(first) = first {
+            let timer = Timer {
+                processes: processes.clone(),
+                pid,
+                token: token.clone(),
+                interval: interval.map(|interval| interval.max(SHORTEST_INTERVAL)),
+            };
+            self.add(first, What::Ring(timer));
+        }
+        before
+    }
+
+    /// Stops the process's timer, if it has one.
+    pub fn take_timer(&self, token: &KillToken) -> Option<TimerLeft> {
+        let mut tasks = self.0.lock();
+        let at = tasks
+            .list
+            .iter()
+            .position(|task| matches!(&task.what, What::Ring(timer) if timer.token.same(token)))?;
+        let task = tasks.list.swap_remove(at);
+        let left = task.at.saturating_duration_since(Instant::now());
+        match task.what {
+            What::Ring(timer) => Some((left, timer.interval)),
+            _ => None,
+        }
+    }
+
+    fn add(&self, after: Duration, what: What) {
+        // A time beyond what the clock can say never comes.
+        let Some(at) = Instant::now().checked_add(after) else {
+            return;
+        };
+        let mut tasks = self.0.lock();
+        tasks.push(Task { at, what });
+        if !tasks.working {
+            tasks.working = true;
+            let inner = self.0.clone();
+            let started = std::thread::Builder::new()
+                .name("caretaker".into())
+                .stack_size(256 << 10)
+                .spawn(move || inner.work());
+            if let Err(error) = started {
+                // The next task tries again.
+                tasks.working = false;
+                log::error!("cannot start the kernel's own thread: {error}");
+            }
+        } else if tasks.looks_at.is_none_or(|looks| at < looks) {
+            self.0.added.notify_one();
+        }
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Tasks> {
+        // Tasks are performed without the lock.
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        let mut idle_since = Instant::now();
+        loop {
+            let now = Instant::now();
+            let due = self.take_due(now);
+            let busy = !due.is_empty();
+            for task in due {
+                let again = self.perform(task, now);
+                let mut tasks = self.lock();
+                again.into_iter().for_each(|task| tasks.push(task));
+            }
+            let mut tasks = self.lock();
+            if busy || !tasks.list.is_empty() {
+                idle_since = now;
+            } else if now.duration_since(idle_since) >= LINGER {
+                tasks.working = false;
+                return;
+            }
+            let next = tasks.list.iter().map(|task| task.at).min();
+            let looks = next.unwrap_or(idle_since + LINGER);
+            tasks.looks_at = Some(looks);
+            let wait = looks.saturating_duration_since(Instant::now());
+            let (mut tasks, _) = self
+                .added
+                .wait_timeout(tasks, wait)
+                .unwrap_or_else(PoisonError::into_inner);
+            tasks.looks_at = None;
+        }
+    }
+
+    /// What has to be done now. A timer that rings again stays, so that it can be stopped
+    /// meanwhile.
+    fn take_due(&self, now: Instant) -> Vec<Task> {
+        let mut tasks = self.lock();
+        let due: Vec<Task> = tasks.list.extract_if(.., |task| task.at <= now).collect();
+        for task in &due {
+            if let What::Ring(timer) = &task.what
+                && let Some(at) = timer.interval.and_then(|every| now.checked_add(every))
+            {
+                let what = What::Ring(timer.clone());
+                tasks.push(Task { at, what });
+            }
+        }
+        due
+    }
+
+    /// Performs a task; gives what has to be performed later for it.
+    fn perform(&self, task: Task, now: Instant) -> Vec<Task> {
+        match task.what {
+            What::Kick {
+                token,
+                pause,
+                times,
+            } => {
+                if !token.kick(&self.engine) {
+                    return Vec::new();
+                }
+                if times >= INSISTENT {
+                    token.kick_hard(&self.engine);
+                }
+                let pause = (pause * 2).min(LONGEST_PAUSE);
+                let what = What::Kick {
+                    token,
+                    pause,
+                    times: times.saturating_add(1),
+                };
+                vec![Task {
+                    at: now + pause,
+                    what,
+                }]
+            }
+            What::Start(slot) => {
+                if let Some(slot) = slot.upgrade() {
+                    slot.start();
+                }
+                Vec::new()
+            }
+            What::Ring(timer) => self.ring(&timer, now),
+        }
+    }
+
+    fn ring(&self, timer: &Timer, now: Instant) -> Vec<Task> {
+        let reached = (timer.processes).post(timer.pid, &timer.token, libc::SIGALRM);
+        reached
+            .into_iter()
+            .filter(|token| token.kick(&self.engine))
+            .map(|token| Task {
+                at: now + FIRST_PAUSE,
+                what: What::kick(token),
+            })
+            .collect()
+    }
+}
+
+impl What {
+    fn kick(token: KillToken) -> What {
+        What::Kick {
+            token,
+            pause: FIRST_PAUSE,
+            times: 0,
+        }
+    }
+}
+
+impl Tasks {
+    /// Adds a task, unless it repeats for a process what is repeated already.
+    fn push(&mut self, task: Task) {
+        let twice = matches!(&task.what, What::Kick { token, .. } if self.kicks(token));
+        if !twice {
+            self.list.push(task);
+        }
+    }
+
+    fn kicks(&self, wanted: &KillToken) -> bool {
+        (self.list.iter())
+            .any(|task| matches!(&task.what, What::Kick { token, .. } if token.same(wanted)))
+    }
+}

@@ -1,0 +1,473 @@
+//! The process table: who is whose child, in which group, and how it ended.
+//!
+//! One table is one pid space: process 1 is what a container or an `exec` was asked to run, and
+//! everything else descends from it. When process 1 ends the others are killed.
+
+mod wait;
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::errno::Errno;
+use crate::kill::KillToken;
+use crate::signal::{Disposition, MAX, Posted, SigSet};
+
+pub use wait::{Options, Which};
+
+/// Number of the process that a table is there for.
+pub const FIRST: u32 = 1;
+
+/// Numbers are given out up to this one, then again from the lowest that is free: Linux's default.
+const MAX_PID: u32 = 32768;
+
+/// All processes of one pid space.
+pub struct Processes {
+    table: Mutex<Table>,
+    /// Told when the last thread of a process has ended.
+    empty: Condvar,
+}
+
+struct Table {
+    records: BTreeMap<u32, Record>,
+    next: u32,
+    limit: u32,
+    /// Processes whose instance exists, also those that are dead to others.
+    instances: u32,
+    /// The group that a terminal's signals are for.
+    foreground: u32,
+    /// Process 1 has ended: nothing new starts.
+    over: bool,
+}
+
+struct Record {
+    /// None for process 1 and for orphans, whom nobody waits for.
+    parent: Option<u32>,
+    group: u32,
+    session: u32,
+    children: Vec<u32>,
+    /// Its status as `wait` gives it, once it has ended.
+    ended: Option<u32>,
+    /// A stop or continuation its parent has not been told.
+    change: Option<Change>,
+    token: KillToken,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Stopped(i32),
+    Continued,
+}
+
+/// Where a new process belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// To its parent's group.
+    Inherit,
+    /// To a group of its own.
+    Own,
+    /// To this one of its parent's session.
+    Of(u32),
+    /// To a session of its own.
+    Session,
+}
+
+/// Those that a signal has to reach; see [`KillToken::kick`].
+pub type Reached = Vec<KillToken>;
+
+impl Processes {
+    /// A table with process 1 in it, for at most `limit` processes.
+    #[must_use]
+    pub fn new(limit: u32, first: KillToken) -> Processes {
+        let record = Record {
+            parent: None,
+            group: FIRST,
+            session: FIRST,
+            children: Vec::new(),
+            ended: None,
+            change: None,
+            token: first,
+        };
+        Processes {
+            table: Mutex::new(Table {
+                records: BTreeMap::from([(FIRST, record)]),
+                next: FIRST + 1,
+                limit: limit.max(1),
+                instances: 1,
+                foreground: FIRST,
+                over: false,
+            }),
+            empty: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // No operation panics between two states that are whole.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a new child of `parent` its number. `EAGAIN` at the limit, `EPERM` for a group that
+    /// is not of the parent's session.
+    pub fn add(&self, parent: u32, token: KillToken, group: Group) -> Result<u32, Errno> {
+        let mut table = self.lock();
+        if table.over || table.records.len() >= table.limit as usize {
+            return Err(Errno::AGAIN);
+        }
+        let (inherited, session) = {
+            let record = table.records.get(&parent).ok_or(Errno::AGAIN)?;
+            (record.group, record.session)
+        };
+        let pid = table.free_pid().ok_or(Errno::AGAIN)?;
+        let (group, session) = match group {
+            Group::Inherit => (inherited, session),
+            Group::Own => (pid, session),
+            Group::Session => (pid, pid),
+            Group::Of(group) if table.group_in_session(group, session) => (group, session),
+            Group::Of(_) => return Err(Errno::PERM),
+        };
+        table.instances += 1;
+        table.records.insert(
+            pid,
+            Record {
+                parent: Some(parent),
+                group,
+                session,
+                children: Vec::new(),
+                ended: None,
+                change: None,
+                token,
+            },
+        );
+        if let Some(parent) = table.records.get_mut(&parent) {
+            parent.children.push(pid);
+        }
+        Ok(pid)
+    }
+
+    /// A process has ended with this status, as `wait` gives it. Its children become orphans, its
+    /// parent is told. Nothing happens the second time.
+    pub fn end(&self, pid: u32, token: &KillToken, status: u32) -> Reached {
+        token.set_ended();
+        self.lock().end(pid, token, status)
+    }
+
+    /// The instance of a process is gone. Comes after [`Processes::end`].
+    pub fn gone(&self) {
+        let mut table = self.lock();
+        table.instances -= 1;
+        if table.instances == 0 {
+            self.empty.notify_all();
+        }
+    }
+
+    /// Waits until no instance is left.
+    pub fn wait_until_empty(&self) {
+        let mut table = self.lock();
+        while table.instances > 0 {
+            table = self
+                .empty
+                .wait(table)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// `kill`: sends `signal` to a process, to a group where `target` is negative, to the
+    /// caller's group where it is 0, to everyone but process 1 and the caller where it is -1.
+    /// Signal 0 only asks. `ESRCH` where there is nobody.
+    pub fn kill(&self, caller: u32, target: i32, signal: i32) -> Result<Reached, Errno> {
+        if !(0..=MAX).contains(&signal) {
+            return Err(Errno::INVAL);
+        }
+        let mut table = self.lock();
+        let pids = match target {
+            1.. => vec![target.unsigned_abs()],
+            0 => table.members(table.get(caller)?.group),
+            -1 => (table.records.keys().copied())
+                .filter(|pid| *pid != FIRST && *pid != caller)
+                .collect(),
+            _ => table.members(target.unsigned_abs()),
+        };
+        let pids: Vec<u32> = pids
+            .into_iter()
+            .filter(|pid| table.records.contains_key(pid))
+            .collect();
+        if pids.is_empty() {
+            return Err(Errno::SRCH);
+        }
+        let mut reached = Reached::new();
+        if signal != 0 {
+            for pid in pids {
+                table.post(pid, signal, &mut reached);
+            }
+        }
+        Ok(reached)
+    }
+
+    /// A signal of the terminal: for its foreground group.
+    pub fn signal_foreground(&self, signal: i32) -> Reached {
+        let mut table = self.lock();
+        let mut reached = Reached::new();
+        for pid in table.members(table.foreground) {
+            table.post(pid, signal, &mut reached);
+        }
+        reached
+    }
+
+    /// Ends a process by `signal` whatever it decided about it.
+    pub fn end_by(&self, pid: u32, token: &KillToken, signal: i32) -> Reached {
+        token.end(signal);
+        let mut reached = vec![token.clone()];
+        self.lock().end_parked(pid, token, signal, &mut reached);
+        reached
+    }
+
+    /// A signal that no process sends, for the one with this number and token.
+    pub fn post(&self, pid: u32, token: &KillToken, signal: i32) -> Reached {
+        let mut reached = Reached::new();
+        let mut table = self.lock();
+        if (table.get(pid)).is_ok_and(|record| record.token.same(token)) {
+            table.post(pid, signal, &mut reached);
+        }
+        reached
+    }
+
+    /// Says that a process's own change of its mask stopped it, so that its parent is told.
+    pub fn stopped(&self, pid: u32, signal: i32) {
+        self.lock().changed(pid, Change::Stopped(signal));
+    }
+
+    /// The parent's number: 0 for process 1, 1 for an orphan.
+    #[must_use]
+    pub fn parent(&self, pid: u32) -> u32 {
+        match self.lock().records.get(&pid) {
+            Some(record) if pid != FIRST => record.parent.unwrap_or(FIRST),
+            _ => 0,
+        }
+    }
+
+    /// The group of a process; 0 is the caller. `ESRCH`.
+    pub fn group(&self, caller: u32, pid: u32) -> Result<u32, Errno> {
+        let pid = if pid == 0 { caller } else { pid };
+        Ok(self.lock().get(pid)?.group)
+    }
+
+    /// The session of a process; 0 is the caller. `ESRCH`.
+    pub fn session(&self, caller: u32, pid: u32) -> Result<u32, Errno> {
+        let pid = if pid == 0 { caller } else { pid };
+        Ok(self.lock().get(pid)?.session)
+    }
+
+    /// `setpgid`: moves the caller or a child of its into a group, 0 being the process's own.
+    /// `ESRCH` for anybody else, `EPERM` for the leader of a session or a group of another one.
+    pub fn set_group(&self, caller: u32, pid: u32, group: u32) -> Result<(), Errno> {
+        let mut table = self.lock();
+        let pid = if pid == 0 { caller } else { pid };
+        let group = if group == 0 { pid } else { group };
+        let session = table.get(caller)?.session;
+        let record = table.get(pid)?;
+        if pid != caller && record.parent != Some(caller) {
+            return Err(Errno::SRCH);
+        }
+        if record.session != session || record.session == pid {
+            return Err(Errno::PERM);
+        }
+        if group != pid && !table.group_in_session(group, session) {
+            return Err(Errno::PERM);
+        }
+        table.get_mut(pid)?.group = group;
+        Ok(())
+    }
+
+    /// `setsid`. `EPERM` for the leader of a group.
+    pub fn new_session(&self, caller: u32) -> Result<u32, Errno> {
+        let mut table = self.lock();
+        if !table.members(caller).is_empty() {
+            return Err(Errno::PERM);
+        }
+        let record = table.get_mut(caller)?;
+        (record.group, record.session) = (caller, caller);
+        Ok(caller)
+    }
+
+    /// The group in the terminal's foreground.
+    #[must_use]
+    pub fn foreground(&self) -> u32 {
+        self.lock().foreground
+    }
+
+    /// Puts a group of the caller's session in the terminal's foreground, or `EPERM`.
+    pub fn set_foreground(&self, caller: u32, group: u32) -> Result<(), Errno> {
+        let mut table = self.lock();
+        let session = table.get(caller)?.session;
+        if !table.group_in_session(group, session) {
+            return Err(Errno::PERM);
+        }
+        table.foreground = group;
+        Ok(())
+    }
+
+    /// How many processes there are, those that ended and were not waited for included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().records.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Table {
+    fn get(&self, pid: u32) -> Result<&Record, Errno> {
+        self.records.get(&pid).ok_or(Errno::SRCH)
+    }
+
+    fn get_mut(&mut self, pid: u32) -> Result<&mut Record, Errno> {
+        self.records.get_mut(&pid).ok_or(Errno::SRCH)
+    }
+
+    /// A number that is nobody's, nor a group's or session's.
+    fn free_pid(&mut self) -> Option<u32> {
+        for _ in 0..MAX_PID {
+            let pid = self.next;
+            self.next = if pid >= MAX_PID { FIRST + 1 } else { pid + 1 };
+            let taken = self.records.contains_key(&pid)
+                || (self.records.values()).any(|r| r.group == pid || r.session == pid);
+            if !taken {
+                return Some(pid);
+            }
+        }
+        None
+    }
+
+    fn members(&self, group: u32) -> Vec<u32> {
+        (self.records.iter())
+            .filter(|(_, record)| record.group == group)
+            .map(|(pid, _)| *pid)
+            .collect()
+    }
+
+    fn group_in_session(&self, group: u32, session: u32) -> bool {
+        (self.records.values()).any(|record| record.group == group && record.session == session)
+    }
+
+    fn post(&mut self, pid: u32, signal: i32, reached: &mut Reached) {
+        let Some(record) = self.records.get(&pid).filter(|r| r.ended.is_none()) else {
+            return;
+        };
+        let token = record.token.clone();
+        match token.post(signal) {
+            Posted::Nothing => return,
+            Posted::Caught => {}
+            Posted::Stopped(signal) => self.changed(pid, Change::Stopped(signal)),
+            Posted::Continued => self.changed(pid, Change::Continued),
+            Posted::Fatal => self.end_parked(pid, &token, signal, reached),
+        }
+        reached.push(token);
+    }
+
+    /// Ends a process that runs a child on its own thread: it cannot itself before that has ended.
+    fn end_parked(&mut self, pid: u32, token: &KillToken, signal: i32, reached: &mut Reached) {
+        if let Some(fds) = token.unpark() {
+            drop(fds);
+            token.set_ended();
+            reached.extend(self.end(pid, token, signal.unsigned_abs()));
+        }
+    }
+
+    fn changed(&mut self, pid: u32, change: Change) {
+        let Some(record) = self.records.get_mut(&pid) else {
+            return;
+        };
+        record.change = Some(change);
+        if let Some(parent) = record.parent {
+            self.tell(parent);
+        }
+    }
+
+    /// Tells a parent that `wait` may have something for it.
+    fn tell(&mut self, parent: u32) {
+        if let Some(parent) = self.records.get(&parent) {
+            parent.token.post(libc::SIGCHLD);
+            parent.token.notify();
+        }
+    }
+
+    fn end(&mut self, pid: u32, token: &KillToken, status: u32) -> Reached {
+        let mut reached = Reached::new();
+        let Some(record) = self.records.get_mut(&pid) else {
+            return reached;
+        };
+        // The number may be another's by now.
+        if !record.token.same(token) || record.ended.is_some() {
+            return reached;
+        }
+        record.ended = Some(status);
+        let (parent, children) = (record.parent, std::mem::take(&mut record.children));
+        for child in children {
+            self.orphan(child);
+        }
+        if pid == FIRST {
+            self.over = true;
+            let others: Vec<u32> = self.records.keys().copied().collect();
+            for other in others {
+                self.post(other, libc::SIGKILL, &mut reached);
+            }
+            return reached;
+        }
+        let waits = parent
+            .and_then(|parent| self.records.get(&parent))
+            .filter(|parent| parent.ended.is_none())
+            .map(|parent| {
+                let ignored = parent
+                    .token
+                    .signals(|s| s.disposition(libc::SIGCHLD) == Disposition::Ignore);
+                (parent.token.clone(), ignored)
+            });
+        match (parent, waits) {
+            (Some(parent), Some((token, false))) => {
+                self.tell(parent);
+                if token.attention() {
+                    reached.push(token);
+                }
+            }
+            // Who ignores SIGCHLD waits for the end of all, and gets no status.
+            (Some(_), Some((token, true))) => {
+                self.remove(pid);
+                token.notify();
+            }
+            _ => self.remove(pid),
+        }
+        reached
+    }
+
+    fn orphan(&mut self, pid: u32) {
+        let ended = match self.records.get_mut(&pid) {
+            Some(record) => {
+                record.parent = None;
+                record.ended.is_some()
+            }
+            None => false,
+        };
+        if ended {
+            self.remove(pid);
+        }
+    }
+
+    fn remove(&mut self, pid: u32) {
+        let Some(record) = self.records.remove(&pid) else {
+            return;
+        };
+        if let Some(parent) = record.parent.and_then(|p| self.records.get_mut(&p)) {
+            parent.children.retain(|child| *child != pid);
+        }
+    }
+}
+
+/// Signals a process may have handlers for and still run a child on its own thread: the handler
+/// can wait until that has ended, as the end is what it is about.
+pub const HARMLESS: SigSet = SigSet::of(libc::SIGCHLD);
+
+#[cfg(test)]
+mod tests;

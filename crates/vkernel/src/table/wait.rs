@@ -1,0 +1,98 @@
+//! `wait`: which child, and what there is to say about it.
+
+use super::{Change, Processes, Record, Table};
+use crate::errno::Errno;
+
+/// Which children a call waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Any child.
+    Any,
+    /// This one.
+    Pid(u32),
+    /// Those of this group.
+    Group(u32),
+}
+
+/// What else there is to say about a child than its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Does not wait.
+    pub nohang: bool,
+    /// Stops as well.
+    pub stopped: bool,
+    /// Continuations as well.
+    pub continued: bool,
+}
+
+/// The status of a child that goes on after a stop.
+const CONTINUED: u32 = 0xffff;
+
+impl Processes {
+    /// What there is to say now about a child of `caller`: its number and its status in Linux's
+    /// encoding. One that ended is forgotten. Nothing where one must wait; `ECHILD` where there
+    /// is no such child.
+    pub fn poll_child(
+        &self,
+        caller: u32,
+        which: Which,
+        options: Options,
+    ) -> Result<Option<(u32, u32)>, Errno> {
+        let mut table = self.lock();
+        let children = &table.get(caller)?.children;
+        let mut some = false;
+        let mut found = None;
+        for pid in children {
+            let Some(record) = table.records.get(pid).filter(|r| which.names(*pid, r)) else {
+                continue;
+            };
+            some = true;
+            if let Some(status) = news(record, options) {
+                found = Some((*pid, status));
+                break;
+            }
+        }
+        match found {
+            Some((pid, status)) => {
+                told(&mut table, pid);
+                Ok(Some((pid, status)))
+            }
+            None if some => Ok(None),
+            None => Err(Errno::CHILD),
+        }
+    }
+
+    /// Whether `pid` is one of those that `which` names.
+    #[must_use]
+    pub fn names(&self, which: Which, pid: u32) -> bool {
+        (self.lock().records.get(&pid)).is_some_and(|record| which.names(pid, record))
+    }
+}
+
+impl Which {
+    fn names(self, pid: u32, record: &Record) -> bool {
+        match self {
+            Which::Any => true,
+            Which::Pid(wanted) => wanted == pid,
+            Which::Group(group) => record.group == group,
+        }
+    }
+}
+
+fn news(record: &Record, options: Options) -> Option<u32> {
+    match (record.ended, record.change) {
+        (Some(status), _) => Some(status),
+        (None, Some(Change::Stopped(signal))) if options.stopped => {
+            Some((signal.unsigned_abs() << 8) | 0x7f)
+        }
+        (None, Some(Change::Continued)) if options.continued => Some(CONTINUED),
+        _ => None,
+    }
+}
+
+fn told(table: &mut Table, pid: u32) {
+    match table.records.get_mut(&pid) {
+        Some(record) if record.ended.is_none() => record.change = None,
+        _ => table.remove(pid),
+    }
+}
