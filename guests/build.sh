@@ -4,19 +4,26 @@
 #   guests/build.sh demo    C, Go and CPython: what the demo links
 #   guests/build.sh test    these, and whatever only the tests link
 #
-# Everything lands in guests/.cache. A program is built again when its script, lib.sh or compat/ changed.
+# Everything lands in guests/.cache. A program is built again when its script, lib.sh, compat/ or, if it uses that,
+# libvkernel/ changed.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 DEMO=(toybox 9base lua bzip2 zstd lz4 xxd figlet cmark tree jq gofmt python)
-TEST=("${DEMO[@]}" ed brotli mawk sqlite3 rust)
+TEST=("${DEMO[@]}" runners runlua vkcheck ed brotli mawk sqlite3 rust)
 
 # Debian source packages, by binary or source name, and the source name their tarball carries.
 SOURCES=(toybox 9base lua5.4 bzip2 libzstd lz4 vim figlet cmark tree jq ed brotli mawk sqlite3)
 
 # The key of a program: changes exactly when something that decides its bytes changes.
 key() {
-  cat "$GUESTS/lib.sh" $(find "$GUESTS/programs/$1"* -type f | sort) <(find "$GUESTS/compat" -type f | sort | xargs cat) | sha256sum | cut -c1-64
+  cat "$GUESTS/lib.sh" $(find "$GUESTS/programs/$1"* -type f | sort) <(find "$GUESTS/compat" -type f | sort | xargs cat) <(uses_libvkernel "$1") | sha256sum | cut -c1-64
+}
+
+# What goes into a program besides, if its script asks for libvkernel.
+uses_libvkernel() {
+  grep -q vkernel.sh "$GUESTS/programs/$1.sh" || return 0
+  find "$GUESTS/vkernel.sh" "$GUESTS/../libvkernel" -type f | sort | xargs cat
 }
 
 fresh() { [ "$(cat "$CACHE/stamps/$1" 2>/dev/null)" = "$(key "$1")" ]; }

@@ -1,0 +1,202 @@
+//! Programs that run programs, as people do it: real tools built with libvkernel,
+//! whose children are processes of the same kernel, each found by its digest
+//! and with its own rights.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use integration_tests::command::{Output, run, run_with};
+use integration_tests::subject;
+
+/// The container of `guests/recipes/processes.toml`.
+struct Container(tempfile::TempDir);
+
+impl Container {
+    fn new() -> Self {
+        Self::of(&subject::recipe("processes"))
+    }
+
+    fn of(recipe: &Path) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        run(Command::new(subject::megabin())
+            .arg("build")
+            .arg(recipe)
+            .arg("-o")
+            .arg(folder.path()))
+        .success();
+        Self(folder)
+    }
+
+    fn root(&self) -> PathBuf {
+        self.0.path().join("rootfs")
+    }
+
+    fn audit(&self) -> String {
+        fs::read_to_string(self.0.path().join("audit")).unwrap_or_default()
+    }
+
+    fn run(&self, line: &[&str]) -> Output {
+        self.run_with(line, b"")
+    }
+
+    fn run_with(&self, line: &[&str], stdin: &[u8]) -> Output {
+        let mut command = Command::new(subject::megabin());
+        command
+            .args(["run", "--insecure-unsigned", "--audit"])
+            .arg(self.0.path().join("audit"))
+            .arg("--cache")
+            .arg(self.0.path().join("cache"))
+            .arg(self.0.path())
+            .arg("--")
+            .args(line);
+        run_with(&mut command, stdin)
+    }
+}
+
+#[test]
+fn the_library_keeps_its_promises() {
+    let output = Container::new().run(&["/usr/bin/check"]);
+    assert_eq!(output.code, 0, "{}", output.err());
+    // It executes itself in the end, under its own number.
+    assert_eq!(output.out(), "through a pipe\n1 0\n");
+}
+
+#[test]
+fn find_executes_a_program_for_each_file_or_for_many() {
+    let container = Container::new();
+    let each = container.run(&[
+        "find", "/data", "-name", "*.txt", "-exec", "wc", "-l", "{}", ";",
+    ]);
+    let lines = each.success().out().lines().count();
+    assert_eq!(lines, 5);
+    let many = container.run(&[
+        "find", "/data", "-name", "*.txt", "-exec", "wc", "-l", "{}", "+",
+    ]);
+    let many = many.success().out();
+    assert_eq!(many.lines().count(), lines + 1);
+    assert!(many.contains("total"), "{many}");
+    // Each is an execution of its own: what asked is process 1, and find itself was one.
+    let executed = container
+        .audit()
+        .matches(r#""path":"/usr/bin/toybox""#)
+        .count();
+    let asked = container.audit().matches(r#""decision":"allowed""#).count();
+    assert_eq!((executed, asked), (lines + 1, lines + 3));
+}
+
+#[test]
+fn xargs_passes_input_on_and_reports_what_its_commands_say() {
+    let container = Container::new();
+    let numbers: String = (1..=20_000).map(|number| format!("{number}\n")).collect();
+    let output = container.run_with(&["xargs", "-n", "4000", "echo"], numbers.as_bytes());
+    let text = output.success().out();
+    assert_eq!(text.lines().count(), 5);
+    assert_eq!(text.split_whitespace().count(), 20_000);
+    for (command, code) in [("false", 123), ("true", 0), ("nope", 127), ("/data", 126)] {
+        let output = container.run_with(&["xargs", command], b"x\n");
+        assert_eq!(output.code, code, "{command}: {}", output.err());
+    }
+}
+
+#[test]
+fn env_replaces_itself() {
+    let container = Container::new();
+    let output = container.run(&["env", "-i", "GREETING=hello", "/usr/bin/env"]);
+    assert_eq!(output.success().out(), "GREETING=hello\n");
+    assert_eq!(container.run(&["env", "nope"]).code, 127);
+    assert_eq!(container.run(&["env", "/data"]).code, 126);
+    // What replaced it has its status.
+    assert_eq!(container.run(&["env", "false"]).code, 1);
+}
+
+#[test]
+fn lua_reads_from_writes_to_and_waits_for_programs() {
+    let script = r#"
+        for line in io.popen("seq 3"):lines() do io.write(line, ";") end
+        local out = io.popen("wc -c", "w"); out:write("twelve bytes"); out:close()
+        print(os.execute("false"))
+        print(io.popen("nope"):close())
+    "#;
+    let output = Container::new().run(&["lua", "-e", script]);
+    let words = output
+        .out()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert_eq!(
+        words,
+        "1;2;3;12 nil exit 1 nil exit 127",
+        "{}",
+        output.err()
+    );
+    assert_eq!(output.err(), "sh: nope: No such file or directory\n");
+}
+
+#[test]
+fn a_writer_ends_with_its_reader() {
+    // `yes` would write for ever.
+    let script = r#"local p = io.popen("yes"); print(p:read("l")); print(p:close())"#;
+    let output = Container::new().run(&["lua", "-e", script]);
+    let words = output.success().out();
+    assert_eq!(
+        words.split_whitespace().collect::<Vec<_>>(),
+        ["y", "nil", "signal", "13"]
+    );
+}
+
+#[test]
+fn a_swapped_file_is_not_executed_by_a_child_either() {
+    let container = Container::new();
+    fs::write(
+        container.root().join("usr/bin/toybox"),
+        "#!/bin/sh\necho pwned\n",
+    )
+    .expect("writing the root file system");
+    let output = container.run_with(&["xargs", "echo"], b"x\n");
+    assert_eq!(
+        (output.code, output.out().as_str()),
+        (126, ""),
+        "{}",
+        output.err()
+    );
+    assert!(container.audit().contains(r#""decision":"modified""#));
+}
+
+#[test]
+fn what_is_not_listed_is_not_executed() {
+    let recipe = fs::read_to_string(subject::recipe("processes")).expect("it was found");
+    let listed = recipe
+        .replace("exec = \"any\"", "exec = \"listed\"")
+        .replace(
+            "\"../.cache",
+            &format!("\"{}/.cache", subject::guests().display()),
+        )
+        .replace(
+            "[\"rootfs\"]",
+            &format!("[\"{}/recipes/rootfs\"]", subject::guests().display()),
+        )
+        .replace(
+            "name = \"runners\"\n",
+            "name = \"runners\"\nexec = [\"/usr/bin/lua\"]\n",
+        );
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path().join("listed.toml");
+    fs::write(&path, listed).expect("writing the recipe");
+    let container = Container::of(&path);
+    let output = container.run(&["env", "lua", "-e", "print(1)"]);
+    assert_eq!(output.success().out(), "1\n");
+    assert_eq!(container.run(&["env", "echo", "1"]).code, 126);
+    assert_eq!(container.run_with(&["xargs", "echo"], b"x\n").code, 126);
+    // Lua's entry names nobody.
+    let output = container.run(&["lua", "-e", "print(os.execute('true'))"]);
+    assert_eq!(
+        output
+            .success()
+            .out()
+            .split_whitespace()
+            .collect::<Vec<_>>(),
+        ["nil", "exit", "127"]
+    );
+    assert!(container.audit().contains(r#""decision":"not-listed""#));
+}

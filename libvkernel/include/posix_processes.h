@@ -1,0 +1,42 @@
+/* What wasi-libc's headers leave out and libvkernel provides. Force it into every file of a program
+   (-include posix_processes.h). */
+#pragma once
+#ifndef __ASSEMBLER__
+/* Room for 64 signals, where wasi-libc has eight. */
+#define __wasilibc___typedef_sigset_t_h
+typedef unsigned long long sigset_t;
+#include <stdio.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+extern char **environ;
+
+int execv(const char *, char *const *), execvp(const char *, char *const *);
+int execve(const char *, char *const *, char *const *), execvpe(const char *, char *const *, char *const *);
+int execl(const char *, const char *, ...), execlp(const char *, const char *, ...), execle(const char *, const char *, ...);
+int system(const char *);
+FILE *popen(const char *, const char *);
+int pclose(FILE *);
+
+int pipe(int[2]), pipe2(int[2], int), dup(int), dup2(int, int), dup3(int, int, int);
+int kill(pid_t, int), killpg(pid_t, int);
+pid_t getppid(void), getpgrp(void), getpgid(pid_t), setsid(void), getsid(pid_t);
+int setpgid(pid_t, pid_t);
+uid_t getuid(void), geteuid(void);
+gid_t getgid(void), getegid(void);
+int fchdir(int);
+mode_t umask(mode_t);
+pid_t tcgetpgrp(int);
+int tcsetpgrp(int, pid_t);
+unsigned alarm(unsigned);
+
+#define F_DUPFD 0
+#define F_DUPFD_CLOEXEC 1030
+
+#ifdef __cplusplus
+}
+#endif
+#endif
