@@ -2,7 +2,9 @@
 //! `guests/cases.toml` runs three times: unlinked under plain wasmtime with
 //! `wasmtime-wasi`; linked, the same; linked under this project's virtual
 //! kernel, by `megabin run`. Standard output, standard error, exit code and
-//! what became of the root file system must be equal.
+//! what became of the root file system must be equal. That is with functions
+//! folded as is usual; with none folded, and only equal ones, the same holds
+//! under plain wasmtime for the first command line of each program.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -51,11 +53,12 @@ struct Built {
     targets: BTreeMap<String, [u64; 4]>,
 }
 
-fn build() -> Built {
+fn build(fold: &str) -> Built {
     let folder = tempfile::tempdir().expect("a temporary directory");
     run(Command::new(subject::megabin())
         .arg("build")
         .arg(subject::recipe("test"))
+        .args(["--fold", fold])
         .arg("-o")
         .arg(folder.path()))
     .success();
@@ -73,6 +76,10 @@ fn build() -> Built {
 }
 
 impl Built {
+    fn wasm(&self) -> Vec<u8> {
+        std::fs::read(self.folder.path().join("container.wasm")).expect("build writes it")
+    }
+
     /// A fresh copy of the root file system.
     fn root(&self) -> tempfile::TempDir {
         let root = tempfile::tempdir().expect("a temporary directory");
@@ -181,34 +188,62 @@ fn difference(case: &Case, what: &str, expected: &Seen, found: &Seen) -> Option<
     Some(text)
 }
 
+/// Runs a case under plain wasmtime.
+fn under_wasmtime(
+    reference: &Reference,
+    module: &wasmtime::Module,
+    start: Start,
+    case: &Case,
+    built: &Built,
+) -> Seen {
+    let root = built.root();
+    let env = [(ENV.1.to_owned(), ENV.2.to_owned())];
+    let invocation = Invocation {
+        argv: &case.run,
+        stdin: case.stdin.as_bytes(),
+        env: &env,
+        root: root.path(),
+    };
+    Seen::of(reference.run(module, start, &invocation), root.path())
+}
+
+/// Compares all cases on all processors and fails with every difference.
+fn compare_all(cases: &[&Case], compare: impl Fn(&Case) -> Vec<String> + Sync) {
+    let wrong = Mutex::new(Vec::new());
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found = compare(case);
+                    wrong.lock().expect("no holder panics").extend(found);
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().expect("no holder panicked");
+    assert!(
+        wrong.is_empty(),
+        "{} differences in {} cases:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
+}
+
 #[test]
 fn linked_programs_behave_as_the_originals() {
     let guests = subject::guests();
     let modules = cases::modules(&subject::recipe("test"));
     let all = cases::load(&guests);
-    let built = build();
+    let built = build("full");
     let reference = Reference::new(&guests.join(".cache/aot"));
-    let linked =
-        std::fs::read(built.folder.path().join("container.wasm")).expect("build writes it");
-    let linked = reference.module(&linked);
-
-    let wrong = Mutex::new(Vec::new());
-    let next = AtomicUsize::new(0);
-    let compare = |case: &Case| {
+    let linked = reference.module(&built.wasm());
+    compare_all(&all.iter().collect::<Vec<_>>(), |case| {
         let original = reference.module(&subject::module(&modules[&case.run[0]]));
-        let env = [(ENV.1.to_owned(), ENV.2.to_owned())];
-        let under_wasmtime = |module, start| {
-            let root = built.root();
-            let invocation = Invocation {
-                argv: &case.run,
-                stdin: case.stdin.as_bytes(),
-                env: &env,
-                root: root.path(),
-            };
-            Seen::of(reference.run(module, start, &invocation), root.path())
-        };
-        let expected = under_wasmtime(&original, Start::Program);
-        let plain = under_wasmtime(&linked, Start::Dispatch(built.target(&case.run[0])));
+        let expected = under_wasmtime(&reference, &original, Start::Program, case, &built);
+        let start = Start::Dispatch(built.target(&case.run[0]));
+        let plain = under_wasmtime(&reference, &linked, start, case, &built);
         let ours = built.under_the_virtual_kernel(case);
         let found = [
             unclaimed(case, &expected),
@@ -219,26 +254,30 @@ fn linked_programs_behave_as_the_originals() {
                 None => difference(case, "linked, under the virtual kernel", &expected, &ours),
             },
         ];
-        wrong
-            .lock()
-            .expect("no holder panics")
-            .extend(found.into_iter().flatten());
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(|| {
-                while let Some(case) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    compare(case);
-                }
-            });
-        }
+        found.into_iter().flatten().collect()
     });
-    let wrong = wrong.into_inner().expect("no holder panicked");
-    assert!(
-        wrong.is_empty(),
-        "{} differences in {} cases:\n{}",
-        wrong.len(),
-        all.len(),
-        wrong.join("\n")
-    );
+}
+
+#[test]
+fn other_ways_to_fold_change_nothing() {
+    let guests = subject::guests();
+    let modules = cases::modules(&subject::recipe("test"));
+    let all = cases::load(&guests);
+    let mut seen = std::collections::BTreeSet::new();
+    let firsts: Vec<&Case> = all.iter().filter(|c| seen.insert(&c.run[0])).collect();
+    let reference = Reference::new(&guests.join(".cache/aot"));
+    for fold in ["none", "exact"] {
+        let built = build(fold);
+        let linked = reference.module(&built.wasm());
+        compare_all(&firsts, |case| {
+            let original = reference.module(&subject::module(&modules[&case.run[0]]));
+            let expected = under_wasmtime(&reference, &original, Start::Program, case, &built);
+            let start = Start::Dispatch(built.target(&case.run[0]));
+            let found = under_wasmtime(&reference, &linked, start, case, &built);
+            let what = format!("linked with --fold={fold}");
+            difference(case, &what, &expected, &found)
+                .into_iter()
+                .collect()
+        });
+    }
 }

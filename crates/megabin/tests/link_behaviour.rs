@@ -1,11 +1,14 @@
 //! A linked program behaves as the original: same output, same exit code, traps where it trapped.
-//! Every program is linked beside others, so that nothing keeps its own index by chance.
+//! Every program is linked beside others, so that nothing keeps its own index by chance, and with
+//! every way to fold.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
 
 use megabinary::digest::Digest;
-use support::{Outcome, Setup, engine, link_all, run_linked, run_original, wat, words};
+use support::{
+    FOLDINGS, Outcome, Setup, engine, link_all, link_folded, run_linked, run_original, wat, words,
+};
 use wasmtime::{Module, Val};
 
 const SETUP: Setup<'_> = Setup {
@@ -35,19 +38,26 @@ fn same(text: &str) -> Outcome {
     let wasm = wat(text);
     let (first, last) = (wat(FIRST), wat(LAST));
     let engine = engine();
-    let linked = link_all(&[("a-first", &first), ("prog", &wasm), ("z-last", &last)]);
-    let module = Module::new(&engine, &linked.wasm).unwrap();
+    let programs = [
+        ("a-first", &first[..]),
+        ("prog", &wasm[..]),
+        ("z-last", &last[..]),
+    ];
     let original = run_original(&engine, &wasm, &SETUP);
-    let linked = run_linked(&engine, &module, &Digest::of(&wasm), &SETUP);
-    assert_eq!(original.stdout, linked.stdout);
-    assert_eq!(original.stderr, linked.stderr);
-    match (&original.end, &linked.end) {
-        (Ok(a), Ok(b)) => assert_eq!(a, b),
-        // A trap keeps being a trap; its kind may become `unreachable`.
-        (Err(_), Err(_)) => {}
-        (a, b) => panic!("original {a:?}, linked {b:?}"),
+    for folding in FOLDINGS {
+        let linked = link_folded(&programs, folding);
+        let module = Module::new(&engine, &linked.wasm).unwrap();
+        let linked = run_linked(&engine, &module, &Digest::of(&wasm), &SETUP);
+        assert_eq!(original.stdout, linked.stdout, "{folding:?}");
+        assert_eq!(original.stderr, linked.stderr, "{folding:?}");
+        match (&original.end, &linked.end) {
+            (Ok(a), Ok(b)) => assert_eq!(a, b, "{folding:?}"),
+            // A trap keeps being a trap; its kind may become `unreachable`.
+            (Err(_), Err(_)) => {}
+            (a, b) => panic!("original {a:?}, linked {b:?}, {folding:?}"),
+        }
     }
-    linked
+    original
 }
 
 /// A program that exits with the value of `body`, an i32 expression.
@@ -360,11 +370,7 @@ fn arguments_and_output_go_through_wasi() {
         (outcome.stdout.as_str(), outcome.stderr.as_str()),
         ("prog\0one", "prog\0one")
     );
-    assert_eq!(
-        outcome.end,
-        Ok(0),
-        "`_dispatch` returns 0 after the entry returned"
-    );
+    assert_eq!(outcome.end, Ok(0), "the entry returned");
 }
 
 #[test]

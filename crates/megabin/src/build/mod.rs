@@ -16,7 +16,7 @@ use megabinary::names::{BinaryPath, NameError, ToolName};
 
 use crate::files::{self, FileError};
 use crate::keys::PrivateKey;
-use crate::link::{self, LinkError};
+use crate::link::{self, Folding, LinkError};
 use crate::progress::Progress;
 use crate::recipe::{Binary, Recipe, Source, Ticket, Tool, ToolSource};
 use crate::rootfs::RootfsError;
@@ -136,7 +136,11 @@ impl Container {
 ///
 /// # Errors
 /// Names the file or entry, what is wrong, and what to do.
-pub fn build(recipe: &Recipe, progress: &Progress) -> Result<Container, BuildError> {
+pub fn build(
+    recipe: &Recipe,
+    folding: Folding,
+    progress: &Progress,
+) -> Result<Container, BuildError> {
     progress.step("reading the modules");
     let modules = Modules::load(recipe)?;
     let mut parts = Parts::new(recipe, &modules);
@@ -162,6 +166,7 @@ pub fn build(recipe: &Recipe, progress: &Progress) -> Result<Container, BuildErr
         vkernel_version: recipe.vkernel_version.clone(),
         programs: modules.link_programs(),
         targets: targets(&entries, &tools),
+        folding,
     })?;
     let entry = |program: usize| linked.entries[program].clone();
     let binaries = entries.into_iter().map(|(digest, e)| {

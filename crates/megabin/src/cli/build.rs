@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use megabinary::names::KeyId;
 
+use crate::link::Folding;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 
@@ -40,6 +41,31 @@ pub(super) struct Args {
     /// The key's id, where it is not the key file's name
     #[arg(long, value_name = "ID", requires = "key")]
     key_id: Option<KeyId>,
+    /// Which functions of the programs are written once
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t)]
+    fold: Fold,
+}
+
+/// [`Folding`] as the command line says it.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Fold {
+    /// Each function of each program is written
+    None,
+    /// Functions that are equal are written once
+    Exact,
+    /// So are those of different programs that differ in constants, mostly addresses
+    #[default]
+    Full,
+}
+
+impl From<Fold> for Folding {
+    fn from(fold: Fold) -> Folding {
+        match fold {
+            Fold::None => Folding::None,
+            Fold::Exact => Folding::Exact,
+            Fold::Full => Folding::Full,
+        }
+    }
 }
 
 pub(super) fn run(args: &Args) -> super::Outcome {
@@ -50,7 +76,7 @@ pub(super) fn run(args: &Args) -> super::Outcome {
         None => None,
     };
     let progress = Progress::new();
-    let mut container = crate::build::build(&recipe, &progress)?;
+    let mut container = crate::build::build(&recipe, args.fold.into(), &progress)?;
     if let Some(key) = &key {
         container.sign(key);
     }

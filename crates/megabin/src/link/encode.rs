@@ -6,26 +6,30 @@ use megabinary::digest::Digest;
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{
     CodeSection, DataCountSection, DataSection, DataSegment, DataSegmentMode, ElementMode,
-    ElementSection, ElementSegment, Elements, EntityType, ExportKind, ExportSection, Function,
+    ElementSection, ElementSegment, Elements, EntityType, ExportKind, ExportSection,
     FunctionSection, GlobalSection, GlobalType, ImportSection, MemorySection, MemoryType, Module,
     RefType, TableSection, TableType, TypeSection,
 };
 use wasmparser::ExternalKind;
 
 use super::consts::Const;
+use super::error::{LinkError, Refusal};
 use super::input::{ElementKind, Input};
-use super::layout::{GlobalPlace, Helper, Layout, dispatch_type};
+use super::layout::{GlobalPlace, Layout, dispatch_type};
+use super::names::Namer;
+use super::output::Output;
 use super::scan::Usage;
-use super::{Code, SWITCH_EXPORT, names, shim};
+use super::{SWITCH_EXPORT, names, shim};
+
+/// Longest function that engines take, in bytes.
+const MAX_FUNCTION_SIZE: usize = 7_654_321;
 
 /// Everything the output is written from.
 pub(crate) struct Parts<'a> {
     pub module_name: &'a str,
-    pub layout: &'a Layout,
+    pub output: Output<'a>,
     pub inputs: &'a [Input<'a>],
     pub usages: &'a [Usage],
-    /// The rewritten functions of each program, in order.
-    pub code: &'a Code,
     /// Digests and the program each of them starts.
     pub targets: &'a [(Digest, usize)],
     /// Export name of each program's entry point.
@@ -35,24 +39,25 @@ pub(crate) struct Parts<'a> {
 }
 
 /// The module without its metadata section.
-pub(crate) fn module(parts: &Parts<'_>) -> Vec<u8> {
+pub(crate) fn module(parts: &Parts<'_>) -> Result<Vec<u8>, LinkError> {
+    let layout = parts.output.layout;
     let mut module = Module::new();
-    module.section(&types(parts.layout));
-    module.section(&imports(parts.layout));
+    module.section(&types(layout));
+    module.section(&imports(layout));
     module.section(&functions(parts));
     if let Some(tables) = tables(parts) {
         module.section(&tables);
     }
-    module.section(&memory(parts.layout));
-    module.section(&globals(parts.layout));
+    module.section(&memory(layout));
+    module.section(&globals(&parts.output));
     module.section(&exports(parts));
     if let Some(elements) = elements(parts) {
         module.section(&elements);
     }
     module.section(&DataCountSection { count: 1 });
-    module.section(&code(parts));
+    module.section(&code(parts)?);
     let mut data = DataSection::new();
-    let bytes = parts.layout.data.iter().copied();
+    let bytes = layout.data.iter().copied();
     data.segment(DataSegment {
         mode: DataSegmentMode::Passive,
         data: bytes,
@@ -60,10 +65,10 @@ pub(crate) fn module(parts: &Parts<'_>) -> Vec<u8> {
     module.section(&data);
     module.section(&names::section(
         parts.module_name,
-        parts.layout,
+        &parts.output,
         parts.inputs,
     ));
-    module.finish()
+    Ok(module.finish())
 }
 
 fn val(ty: wasmparser::ValType) -> wasm_encoder::ValType {
@@ -93,21 +98,16 @@ fn imports(layout: &Layout) -> ImportSection {
 }
 
 fn functions(parts: &Parts<'_>) -> FunctionSection {
-    let layout = parts.layout;
-    let ty = |ty: &wasmparser::FuncType| layout.types.get(ty);
+    let output = &parts.output;
+    let ty = |ty: &wasmparser::FuncType| output.layout.types.get(ty);
     let mut section = FunctionSection::new();
-    for (input, places) in parts.inputs.iter().zip(&layout.programs) {
-        for own in &input.functions[input.imports.len()..] {
-            section.function(places.types[*own as usize]);
-        }
-        for class in &places.classes {
-            section.function(ty(&class.function_type()));
-        }
+    for kept in &output.folded.kept {
+        section.function(output.code.functions[kept.members[0] as usize].ty);
     }
-    for helper in &layout.helpers {
-        section.function(ty(&helper.ty()));
+    for switch in &output.folded.switches {
+        section.function(output.switch_type(switch));
     }
-    for _ in &layout.programs {
+    for _ in &output.layout.programs {
         section.function(ty(&wasmparser::FuncType::new([], [])));
     }
     section.function(ty(&dispatch_type()));
@@ -116,7 +116,7 @@ fn functions(parts: &Parts<'_>) -> FunctionSection {
 
 fn tables(parts: &Parts<'_>) -> Option<TableSection> {
     let mut section = TableSection::new();
-    for (input, places) in parts.inputs.iter().zip(&parts.layout.programs) {
+    for (input, places) in parts.inputs.iter().zip(&parts.output.layout.programs) {
         for table in input.tables.iter().filter(|_| places.tables.is_some()) {
             section.table(TableType {
                 element_type: RefType::FUNCREF,
@@ -142,9 +142,14 @@ fn memory(layout: &Layout) -> MemorySection {
     section
 }
 
-fn globals(layout: &Layout) -> GlobalSection {
+fn globals(output: &Output<'_>) -> GlobalSection {
+    let i32 = wasmparser::ValType::I32;
+    let extra = vec![i32; output.extra_globals() as usize];
     let mut section = GlobalSection::new();
-    for ty in std::iter::once(&wasmparser::ValType::I32).chain(&layout.slots) {
+    for ty in std::iter::once(&i32)
+        .chain(&output.layout.slots)
+        .chain(&extra)
+    {
         let zero = Const::zero(*ty).expect("slots have types that the features allow");
         let ty = GlobalType {
             val_type: val(*ty),
@@ -157,19 +162,21 @@ fn globals(layout: &Layout) -> GlobalSection {
 }
 
 fn exports(parts: &Parts<'_>) -> ExportSection {
+    let output = &parts.output;
     let mut section = ExportSection::new();
     section.export("memory", ExportKind::Memory, 0);
-    section.export("_dispatch", ExportKind::Func, parts.layout.dispatch);
+    section.export("_dispatch", ExportKind::Func, output.dispatch());
     section.export(SWITCH_EXPORT, ExportKind::Global, super::layout::SWITCH);
-    for (entry, places) in parts.entries.iter().zip(&parts.layout.programs) {
-        section.export(entry, ExportKind::Func, places.shim);
+    for (program, entry) in parts.entries.iter().enumerate() {
+        section.export(entry, ExportKind::Func, output.shim(program));
     }
     for (program, extra, name) in parts.extras {
-        let places = &parts.layout.programs[*program];
+        let places = &output.layout.programs[*program];
         let extra = &parts.inputs[*program].extras[*extra];
         match (extra.kind, places.globals.get(extra.index as usize)) {
             (ExternalKind::Func, _) => {
-                section.export(name, ExportKind::Func, places.function(extra.index));
+                let function = output.function(*program, extra.index);
+                section.export(name, ExportKind::Func, function);
             }
             (ExternalKind::Global, Some(GlobalPlace::Slot(slot))) => {
                 section.export(name, ExportKind::Global, *slot);
@@ -182,22 +189,18 @@ fn exports(parts: &Parts<'_>) -> ExportSection {
 
 /// Kept tables' segments, then one that declares every function that `ref.func` names.
 fn elements(parts: &Parts<'_>) -> Option<ElementSection> {
+    let output = &parts.output;
     let mut section = ElementSection::new();
-    for (input, places) in parts.inputs.iter().zip(&parts.layout.programs) {
+    for (program, (input, places)) in parts.inputs.iter().zip(&output.layout.programs).enumerate() {
         let Some(kept) = &places.tables else { continue };
+        let function = |own: u32| output.function(program, own);
         for segment in &input.elements {
             let items = segment.items.iter();
-            let functions: Option<Vec<u32>> = items
-                .clone()
-                .map(|f| f.map(|f| places.function(f)))
-                .collect();
+            let functions: Option<Vec<u32>> = items.clone().map(|f| f.map(function)).collect();
             let expressions: Vec<wasm_encoder::ConstExpr> = match functions {
                 Some(_) => Vec::new(),
                 None => items
-                    .map(|f| {
-                        f.map_or(Const::NullFunc, Const::Func)
-                            .expr(|f| places.function(f))
-                    })
+                    .map(|f| f.map_or(Const::NullFunc, Const::Func).expr(function))
                     .collect(),
             };
             let elements = match functions {
@@ -223,8 +226,13 @@ fn elements(parts: &Parts<'_>) -> Option<ElementSection> {
     let declared: BTreeSet<u32> = parts
         .usages
         .iter()
-        .zip(&parts.layout.programs)
-        .flat_map(|(usage, places)| usage.ref_func.iter().map(|f| places.function(*f)))
+        .enumerate()
+        .flat_map(|(program, usage)| {
+            usage
+                .ref_func
+                .iter()
+                .map(move |f| output.function(program, *f))
+        })
         .collect();
     if !declared.is_empty() {
         let declared: Vec<u32> = declared.into_iter().collect();
@@ -236,37 +244,38 @@ fn elements(parts: &Parts<'_>) -> Option<ElementSection> {
     (!section.is_empty()).then_some(section)
 }
 
-fn code(parts: &Parts<'_>) -> CodeSection {
-    let layout = parts.layout;
+fn code(parts: &Parts<'_>) -> Result<CodeSection, LinkError> {
+    let output = &parts.output;
     let mut section = CodeSection::new();
-    for (program, places) in layout.programs.iter().enumerate() {
-        for body in parts.code.of(program) {
-            section.raw(body);
+    for kept in &output.folded.kept {
+        let body = output.body(kept);
+        if body.len() > MAX_FUNCTION_SIZE {
+            return Err(too_long(parts, kept.members[0], body.len()));
         }
-        for class in &places.classes {
-            section.function(&class.function());
-        }
+        section.raw(&body);
     }
-    for helper in &layout.helpers {
-        section.function(&helper_code(layout, *helper));
+    for switch in &output.folded.switches {
+        section.function(&shim::switch(output, switch));
     }
-    for (input, places) in parts.inputs.iter().zip(&layout.programs) {
-        section.function(&shim::entry(layout, input, places));
+    for (program, input) in parts.inputs.iter().enumerate() {
+        section.function(&shim::entry(output, input, program));
     }
     let targets: Vec<(Digest, u32)> = parts
         .targets
         .iter()
-        .map(|(digest, program)| (*digest, layout.programs[*program].shim))
+        .map(|(digest, program)| (*digest, output.shim(*program)))
         .collect();
     section.function(&megabinary::dispatch::canonical_body(&targets));
-    section
+    Ok(section)
 }
 
-fn helper_code(layout: &Layout, helper: Helper) -> Function {
-    match helper {
-        Helper::Grow { max } => shim::grow(max),
-        Helper::Init { program, segment } => {
-            shim::init(&layout.programs[program].passive[&segment])
-        }
+fn too_long(parts: &Parts<'_>, function: u32, bytes: usize) -> LinkError {
+    let (layout, inputs) = (parts.output.layout, parts.inputs);
+    let (program, name) = Namer { layout, inputs }.name(function);
+    Refusal::FunctionSize {
+        name,
+        bytes,
+        limit: MAX_FUNCTION_SIZE,
     }
+    .of(program.map_or("megabin", |program| inputs[program].origin))
 }

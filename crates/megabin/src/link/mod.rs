@@ -6,21 +6,25 @@
 //! 1. [`input`] reads each module and refuses what cannot be linked;
 //! 2. [`scan`] validates every function and notes what it uses (parallel);
 //! 3. [`layout`] decides where everything lies in the output;
-//! 4. [`rewrite`] moves every function into the output's index spaces (parallel), giving [`Code`];
-//! 5. [`encode`] writes the sections, with [`trampoline`], [`shim`] and [`names`].
-//!
-//! Folding of equal functions is a pass over [`Code`] and [`layout::Layout`] between 4 and 5: by
-//! then equal functions of different programs are equal bytes, because slots, types and imports are
-//! shared.
+//! 4. [`rewrite`] moves every function into the output's index spaces (parallel), giving [`code`]:
+//!    by then equal functions of different programs are equal bytes, because globals, types and
+//!    imports are shared;
+//! 5. [`fold`] decides which functions are written and gives them their final numbers, which
+//!    [`output`] knows;
+//! 6. [`encode`] writes the sections, with [`shim`] and [`names`].
 
+mod addresses;
+mod code;
 mod consts;
 mod encode;
 mod error;
+mod fold;
 mod image;
 mod imports;
 mod input;
 mod layout;
 mod names;
+mod output;
 mod parallel;
 mod rewrite;
 mod scan;
@@ -36,10 +40,13 @@ use megabinary::section::{Program as SectionProgram, Section, Segment, Target as
 
 pub use consts::ConstError;
 pub use error::{LinkError, Refusal};
+pub use fold::Folding;
 pub use imports::imports_of;
 
+use code::{Body, Code, CodeFunction};
 use input::Input;
-use layout::{GlobalPlace, Layout};
+use layout::{GlobalPlace, Helper, Layout};
+use output::Output;
 use rewrite::Rewriter;
 use scan::Chunk;
 
@@ -80,6 +87,8 @@ pub struct Request<'a> {
     pub programs: Vec<Program<'a>>,
     /// What `_dispatch` knows.
     pub targets: Vec<Target>,
+    /// Which functions are written once.
+    pub folding: Folding,
 }
 
 /// A linked container.
@@ -91,18 +100,6 @@ pub struct Linked {
     pub section: Section,
     /// Entry point of each program of the request, in the request's order.
     pub entries: Vec<EntryPoint>,
-}
-
-/// The rewritten functions, by program and in order.
-pub(crate) struct Code {
-    programs: Vec<Vec<Vec<u8>>>,
-}
-
-impl Code {
-    /// Bodies of one program's functions, locals included.
-    pub(crate) fn of(&self, program: usize) -> &[Vec<u8>] {
-        &self.programs[program]
-    }
 }
 
 /// Links `request`.
@@ -121,20 +118,28 @@ pub fn link(request: &Request<'_>) -> Result<Linked, LinkError> {
     let chunks = scan::chunks(&inputs);
     let usages = scan::scan(&inputs, &chunks)?;
     let layout = layout::plan(&inputs, &usages)?;
-    let code = rewrite_all(&inputs, &layout, &chunks)?;
+    let code = all_code(&inputs, &layout, &chunks)?;
+    let namer = names::Namer {
+        layout: &layout,
+        inputs: &inputs,
+    };
+    let folded = fold::fold(&code, &namer, request.folding);
     let entries = entry_points(&inputs);
     let extras = exported_extras(&inputs, &layout);
     let export_names: Vec<String> = entries.iter().map(ToString::to_string).collect();
     let wasm = encode::module(&encode::Parts {
         module_name: request.name.as_ref(),
-        layout: &layout,
+        output: Output {
+            layout: &layout,
+            code: &code,
+            folded: &folded,
+        },
         inputs: &inputs,
         usages: &usages,
-        code: &code,
         targets: &targets,
         entries: &export_names,
         extras: &extras,
-    });
+    })?;
     let section = section(request, &inputs, &layout, &targets, &entries, &extras);
     let wasm = megabinary::module::finish(wasm, &section);
     check(&wasm)?;
@@ -191,24 +196,63 @@ fn targets(request: &Request<'_>, order: &[usize]) -> Result<Vec<(Digest, usize)
     }
 }
 
-fn rewrite_all(inputs: &[Input<'_>], layout: &Layout, chunks: &[Chunk]) -> Result<Code, LinkError> {
+/// The functions of all programs, trampolines and helpers, in the order of the layout.
+fn all_code(inputs: &[Input<'_>], layout: &Layout, chunks: &[Chunk]) -> Result<Code, LinkError> {
     let rewritten = parallel::map(chunks, |chunk| {
         let input = &inputs[chunk.program];
         let mut rewriter = Rewriter {
+            input,
             places: &layout.programs[chunk.program],
         };
-        let first = (input.imports.len() + chunk.bodies.start) as u32;
-        (first..)
-            .zip(&input.bodies[chunk.bodies.clone()])
-            .map(|(index, body)| rewriter.body(&body.body, || rewrite::function_name(input, index)))
+        input.bodies[chunk.bodies.clone()]
+            .iter()
+            .map(|body| rewriter.body(&body.body))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|r| r.of(input.origin))
     });
-    let mut programs: Vec<Vec<Vec<u8>>> = inputs.iter().map(|_| Vec::new()).collect();
-    for (chunk, bodies) in chunks.iter().zip(rewritten) {
-        programs[chunk.program].extend(bodies?);
+    let mut bodies: Vec<Vec<Body>> = inputs.iter().map(|_| Vec::new()).collect();
+    for (chunk, rewritten) in chunks.iter().zip(rewritten) {
+        bodies[chunk.program].extend(rewritten?);
     }
-    Ok(Code { programs })
+    let mut functions = Vec::new();
+    for (program, (input, bodies)) in inputs.iter().zip(bodies).enumerate() {
+        let places = &layout.programs[program];
+        let types = &input.functions[input.imports.len()..];
+        functions.extend(types.iter().zip(bodies).map(|(ty, body)| CodeFunction {
+            ty: places.types[*ty as usize],
+            program: Some(program),
+            trampoline: None,
+            body,
+        }));
+        // Their numbers ascend in the order of the classes.
+        let mut keys: Vec<_> = places.trampolines.iter().collect();
+        keys.sort_by_key(|(_, number)| **number);
+        functions.extend(
+            keys.iter()
+                .zip(&places.classes)
+                .map(|((key, _), class)| CodeFunction {
+                    ty: layout.types.get(&class.function_type()),
+                    program: Some(program),
+                    trampoline: Some(**key),
+                    body: class.body(),
+                }),
+        );
+    }
+    functions.extend(layout.helpers.iter().map(|helper| CodeFunction {
+        ty: layout.types.get(&helper.ty()),
+        program: helper.program(),
+        trampoline: None,
+        body: match *helper {
+            Helper::Grow { max } => shim::grow(max),
+            Helper::Init { program, segment } => {
+                shim::init(&layout.programs[program].passive[&segment])
+            }
+        },
+    }));
+    Ok(Code {
+        imports: layout.imports.len() as u32,
+        functions,
+    })
 }
 
 /// `ls` becomes `ls_start`; characters that an entry point may not have become their code (`[` is

@@ -2,19 +2,20 @@
 
 use std::convert::Infallible;
 
+use wasm_encoder::Instruction;
 use wasm_encoder::reencode::{Error, Reencode};
-use wasm_encoder::{Function, Instruction};
 use wasmparser::{FunctionBody, Operator};
 
+use super::addresses::{self, Addresses};
+use super::code::{Body, Builder, HoleKind};
+use super::consts::Const;
 use super::error::Refusal;
 use super::input::Input;
 use super::layout::{GlobalPlace, Places};
 
-/// Longest function that engines take, in bytes.
-const MAX_FUNCTION_SIZE: usize = 7_654_321;
-
-/// Rewrites instructions of the program that lies at `places`.
+/// Rewrites instructions of the program `input` that lies at `places`.
 pub(crate) struct Rewriter<'a> {
+    pub input: &'a Input<'a>,
     pub places: &'a Places,
 }
 
@@ -53,80 +54,104 @@ impl Reencode for Rewriter<'_> {
 }
 
 impl Rewriter<'_> {
-    /// The body for the output; `name` names the function in a refusal.
-    pub(crate) fn body(
-        &mut self,
-        body: &FunctionBody<'_>,
-        name: impl Fn() -> String,
-    ) -> Result<Vec<u8>, Refusal> {
-        let function = self.function(body).map_err(|e| match e {
+    /// The body for the output.
+    pub(crate) fn body(&mut self, body: &FunctionBody<'_>) -> Result<Body, Refusal> {
+        self.function(body).map_err(|e| match e {
             Error::ParseError(e) => Refusal::invalid(&e),
             other => Refusal::Invalid {
                 reason: other.to_string(),
                 offset: body.range().start,
                 advice: "report this as a fault of megabin",
             },
-        })?;
-        let bytes = function.into_raw_body();
-        if bytes.len() > MAX_FUNCTION_SIZE {
-            let limit = MAX_FUNCTION_SIZE;
-            return Err(Refusal::FunctionSize {
-                name: name(),
-                bytes: bytes.len(),
-                limit,
-            });
-        }
-        Ok(bytes)
+        })
     }
 
-    fn function(&mut self, body: &FunctionBody<'_>) -> Result<Function, Error<Infallible>> {
-        let mut function = self.new_function_with_parsed_locals(body)?;
+    fn function(&mut self, body: &FunctionBody<'_>) -> Result<Body, Error<Infallible>> {
+        let mut out = Builder::new(self.new_function_with_parsed_locals(body)?);
+        let mut addresses = Addresses::new(self.input);
+        let mut loops = Loops::default();
         let mut operators = body.get_operators_reader()?;
         while !operators.eof() {
-            let instruction = match operators.read()? {
-                Operator::CallIndirect {
-                    type_index,
-                    table_index,
-                } => match self.trampoline(table_index, type_index) {
-                    Some(trampoline) => Instruction::Call(trampoline),
-                    None => self.instruction(Operator::CallIndirect {
-                        type_index,
-                        table_index,
-                    })?,
-                },
-                Operator::ReturnCallIndirect {
-                    type_index,
-                    table_index,
-                } => match self.trampoline(table_index, type_index) {
-                    Some(trampoline) => Instruction::ReturnCall(trampoline),
-                    None => self.instruction(Operator::ReturnCallIndirect {
-                        type_index,
-                        table_index,
-                    })?,
-                },
-                Operator::GlobalGet { global_index } => {
-                    match self.places.globals[global_index as usize] {
-                        GlobalPlace::Const(value) => value.instruction(|f| self.places.function(f)),
-                        GlobalPlace::Slot(slot) => Instruction::GlobalGet(slot),
-                    }
-                }
-                Operator::MemoryGrow { mem } => match self.places.grow {
-                    Some(helper) => Instruction::Call(helper),
-                    None => Instruction::MemoryGrow(mem),
-                },
-                Operator::MemoryInit { data_index, .. } => {
-                    let helper = self.places.passive[&data_index].init;
-                    Instruction::Call(helper.expect("`memory.init` of it was seen by the scan"))
-                }
-                Operator::DataDrop { data_index } => {
-                    function.instruction(&Instruction::I32Const(0));
-                    Instruction::GlobalSet(self.places.passive[&data_index].slot)
-                }
-                other => self.instruction(other)?,
-            };
-            function.instruction(&instruction);
+            let operator = addresses.settle(operators.read()?, &mut out);
+            out.calls_are_hot = loops.after(&operator);
+            self.operator(operator, &mut out)?;
         }
-        Ok(function)
+        Ok(out.finish())
+    }
+
+    fn operator(
+        &mut self,
+        operator: Operator<'_>,
+        out: &mut Builder,
+    ) -> Result<(), Error<Infallible>> {
+        match operator {
+            Operator::I32Const { value } => {
+                out.constant(value);
+            }
+            Operator::Call { function_index } => {
+                out.call(
+                    HoleKind::Function,
+                    self.places.function(function_index),
+                    false,
+                );
+            }
+            Operator::ReturnCall { function_index } => {
+                out.call(
+                    HoleKind::Function,
+                    self.places.function(function_index),
+                    true,
+                );
+            }
+            Operator::RefFunc { function_index } => {
+                out.ref_func(self.places.function(function_index));
+            }
+            Operator::CallIndirect {
+                type_index,
+                table_index,
+            } if let Some(trampoline) = self.trampoline(table_index, type_index) => {
+                out.call(HoleKind::Trampoline, trampoline, false);
+            }
+            Operator::ReturnCallIndirect {
+                type_index,
+                table_index,
+            } if let Some(trampoline) = self.trampoline(table_index, type_index) => {
+                out.call(HoleKind::Trampoline, trampoline, true);
+            }
+            Operator::GlobalGet { global_index } => {
+                match self.places.globals[global_index as usize] {
+                    GlobalPlace::Const(Const::I32(value)) => {
+                        out.constant(value);
+                    }
+                    GlobalPlace::Const(Const::Func(function)) => {
+                        out.ref_func(self.places.function(function));
+                    }
+                    GlobalPlace::Const(value) => out.plain(&value.instruction(|f| f)),
+                    GlobalPlace::Slot(slot) => out.plain(&Instruction::GlobalGet(slot)),
+                }
+            }
+            Operator::MemoryGrow { mem } => match self.places.grow {
+                Some(helper) => out.call(HoleKind::Function, helper, false),
+                None => out.plain(&Instruction::MemoryGrow(mem)),
+            },
+            Operator::MemoryInit { data_index, .. } => {
+                let helper = self.places.passive[&data_index].init;
+                let helper = helper.expect("`memory.init` of it was seen by the scan");
+                out.call(HoleKind::Function, helper, false);
+            }
+            Operator::DataDrop { data_index } => {
+                out.plain(&Instruction::I32Const(0));
+                let slot = self.places.passive[&data_index].slot;
+                out.plain(&Instruction::GlobalSet(slot));
+            }
+            mut other => {
+                let offset = addresses::take_offset(&mut other);
+                out.plain(&self.instruction(other)?);
+                if let Some(offset) = offset {
+                    out.offset(offset);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn trampoline(&self, table: u32, ty: u32) -> Option<u32> {
@@ -137,10 +162,26 @@ impl Rewriter<'_> {
     }
 }
 
-/// A function's name for messages and for the names section: its own, or its number.
-pub(crate) fn function_name(input: &Input<'_>, index: u32) -> String {
-    match input.names.get(&index) {
-        Some(name) => (*name).to_owned(),
-        None => format!("function {index}"),
+/// The blocks that are open, and how many of them are loops.
+#[derive(Default)]
+struct Loops {
+    blocks: Vec<bool>,
+    loops: usize,
+}
+
+impl Loops {
+    /// Whether code after `operator`, the next one, lies in a loop.
+    fn after(&mut self, operator: &Operator<'_>) -> bool {
+        match operator {
+            Operator::Loop { .. } => {
+                self.blocks.push(true);
+                self.loops += 1;
+            }
+            Operator::Block { .. } | Operator::If { .. } => self.blocks.push(false),
+            // The last `end` is the function's own.
+            Operator::End => self.loops -= usize::from(self.blocks.pop() == Some(true)),
+            _ => {}
+        }
+        self.loops > 0
     }
 }

@@ -5,8 +5,10 @@
 //! function has another type, traps. No trampoline names another program's function, so a
 //! program's function pointers cannot leave it.
 
-use wasm_encoder::{BlockType, Function, InstructionSink};
+use wasm_encoder::{BlockType, Function};
 use wasmparser::{FuncType, ValType};
+
+use super::code::{Body, Builder, HoleKind};
 
 /// Entries closer together than this lie in one `br_table`: a default target is cheaper than
 /// another comparison.
@@ -19,7 +21,7 @@ const MAX_SPAN: u32 = 4096;
 #[derive(Debug)]
 pub(crate) struct Class {
     pub ty: FuncType,
-    /// Table index and output function, in ascending order of index.
+    /// Table index and provisional function number, in ascending order of index.
     pub entries: Vec<(u32, u32)>,
     /// A tail call uses it, so it must not leave a frame of its own on the stack.
     pub tail: bool,
@@ -33,16 +35,17 @@ impl Class {
     }
 
     /// The trampoline's code.
-    pub(crate) fn function(&self) -> Function {
-        let mut function = Function::new([]);
+    pub(crate) fn body(&self) -> Body {
+        let mut out = Builder::new(Function::new([]));
+        // It may be what a sort calls at each comparison.
+        out.calls_are_hot = true;
         let runs = runs(&self.entries);
-        let mut sink = function.instructions();
         if !runs.is_empty() {
-            self.search(&mut sink, &runs);
+            self.search(&mut out, &runs);
         }
         // Reached by every index that is not an entry.
-        sink.unreachable().end();
-        function
+        out.sink().unreachable().end();
+        out.finish()
     }
 
     fn index(&self) -> u32 {
@@ -50,31 +53,33 @@ impl Class {
     }
 
     /// Binary search for the run that can hold the index.
-    fn search(&self, sink: &mut InstructionSink<'_>, runs: &[&[(u32, u32)]]) {
+    fn search(&self, out: &mut Builder, runs: &[&[(u32, u32)]]) {
         if let [run] = runs {
-            return self.leaf(sink, run);
+            return self.leaf(out, run);
         }
         let (low, high) = runs.split_at(runs.len() / 2);
-        sink.local_get(self.index())
+        out.sink()
+            .local_get(self.index())
             .i32_const(high[0][0].0.cast_signed())
             .i32_lt_u()
             .if_(BlockType::Empty);
-        self.search(sink, low);
-        sink.else_();
-        self.search(sink, high);
-        sink.end();
+        self.search(out, low);
+        out.sink().else_();
+        self.search(out, high);
+        out.sink().end();
     }
 
     /// Calls the entry of one run; falls through where the index is none of them.
-    fn leaf(&self, sink: &mut InstructionSink<'_>, run: &[(u32, u32)]) {
+    fn leaf(&self, out: &mut Builder, run: &[(u32, u32)]) {
         let first = run[0].0;
         if let [(entry, function)] = run {
-            sink.local_get(self.index())
+            out.sink()
+                .local_get(self.index())
                 .i32_const(entry.cast_signed())
                 .i32_eq()
                 .if_(BlockType::Empty);
-            self.call(sink, *function);
-            sink.end();
+            self.call(out, *function);
+            out.sink().end();
             return;
         }
         let span = run[run.len() - 1].0 - first + 1;
@@ -90,28 +95,27 @@ impl Class {
             labels[(entry - first) as usize] = label as u32;
         }
         for _ in 0..=targets.len() {
-            sink.block(BlockType::Empty);
+            out.sink().block(BlockType::Empty);
         }
-        sink.local_get(self.index());
+        out.sink().local_get(self.index());
         if first != 0 {
-            sink.i32_const(first.cast_signed()).i32_sub();
+            out.sink().i32_const(first.cast_signed()).i32_sub();
         }
-        sink.br_table(labels, default);
+        out.sink().br_table(labels, default);
         for function in targets {
-            sink.end();
-            self.call(sink, function);
+            out.sink().end();
+            self.call(out, function);
         }
-        sink.end();
+        out.sink().end();
     }
 
-    fn call(&self, sink: &mut InstructionSink<'_>, function: u32) {
+    fn call(&self, out: &mut Builder, function: u32) {
         for param in 0..self.index() {
-            sink.local_get(param);
+            out.sink().local_get(param);
         }
-        if self.tail {
-            sink.return_call(function);
-        } else {
-            sink.call(function).return_();
+        out.call(HoleKind::Function, function, self.tail);
+        if !self.tail {
+            out.sink().return_();
         }
     }
 }

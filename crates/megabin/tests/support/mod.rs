@@ -1,7 +1,7 @@
 //! Links small programs and runs modules under plain wasmtime with wasmtime-wasi, the reference.
 #![allow(dead_code, clippy::unwrap_used, missing_docs)] // Each test file uses its part of this.
 
-use megabin::link::{LinkError, Linked, Program, Request, Target, link};
+use megabin::link::{Folding, LinkError, Linked, Program, Request, Target, link};
 use megabinary::digest::Digest;
 use wasmtime::{Config, Engine, Linker, Module, Store, Val};
 use wasmtime_wasi::WasiCtxBuilder;
@@ -45,11 +45,23 @@ pub fn request<'a>(programs: &[(&str, &'a [u8])]) -> Request<'a> {
                 program,
             })
             .collect(),
+        folding: Folding::default(),
     }
 }
 
 pub fn link_all(programs: &[(&str, &[u8])]) -> Linked {
     link(&request(programs)).unwrap()
+}
+
+/// Every way to fold.
+pub const FOLDINGS: [Folding; 3] = [Folding::None, Folding::Exact, Folding::Full];
+
+pub fn link_folded(programs: &[(&str, &[u8])], folding: Folding) -> Linked {
+    let request = Request {
+        folding,
+        ..request(programs)
+    };
+    link(&request).unwrap()
 }
 
 pub fn wat(text: &str) -> Vec<u8> {

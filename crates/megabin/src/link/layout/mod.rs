@@ -1,8 +1,9 @@
 //! Where every part of every program lies in the output. Decided before any code is rewritten, so
 //! that the rewriting can run in parallel and its result does not depend on its order.
 //!
-//! Function indices of the output, in this order: imports; then for each program its functions and
-//! its trampolines; then for each program its helpers and its entry shim; then `_dispatch`.
+//! Provisional function numbers, in this order: imports; then for each program its functions and its
+//! trampolines; then the helpers. Folding makes them final; switches, entry shims and `_dispatch`
+//! follow what it keeps.
 
 mod data;
 mod tables;
@@ -63,7 +64,6 @@ pub(crate) struct Places {
     /// Helper for `memory.grow` that respects the program's own maximum.
     pub grow: Option<u32>,
     pub passive: BTreeMap<u32, PassivePlace>,
-    pub shim: u32,
     /// The initial memory and where each piece lies in the output's data segment.
     pub image: Vec<(Piece, u32)>,
 }
@@ -77,7 +77,7 @@ pub(crate) struct Kept {
 }
 
 impl Places {
-    /// The output's index of one of the program's functions.
+    /// The provisional number of one of the program's functions.
     pub(crate) fn function(&self, index: u32) -> u32 {
         match self.imports.get(index as usize) {
             Some(import) => *import,
@@ -106,7 +106,6 @@ pub(crate) struct Layout {
     pub programs: Vec<Places>,
     pub helpers: Vec<Helper>,
     pub first_helper: u32,
-    pub dispatch: u32,
     /// Smallest initial size over the programs that have a memory, in pages.
     pub min_pages: u64,
     /// Largest maximum, `None` if one program has none.
@@ -317,11 +316,6 @@ fn helpers(layout: &mut Layout, inputs: &[Input<'_>], usages: &[Usage]) {
             next += 1;
         }
     }
-    for places in &mut layout.programs {
-        places.shim = next;
-        next += 1;
-    }
-    layout.dispatch = next;
     layout.types.intern(&FuncType::new([], []));
     for helper in &layout.helpers {
         layout.types.intern(&helper.ty());
@@ -335,6 +329,14 @@ fn helpers(layout: &mut Layout, inputs: &[Input<'_>], usages: &[Usage]) {
 }
 
 impl Helper {
+    /// The program it belongs to, where it is not for all.
+    pub(crate) fn program(&self) -> Option<usize> {
+        match self {
+            Helper::Grow { .. } => None,
+            Helper::Init { program, .. } => Some(*program),
+        }
+    }
+
     /// The helper's type.
     pub(crate) fn ty(&self) -> FuncType {
         match self {
