@@ -11,8 +11,9 @@ const WORTH_MAPPING: u64 = 64 << 10;
 /// Untouched bytes between two pieces that are laid along: one mapping more costs more.
 const MAX_GAP: u64 = 64 << 10;
 
-/// A program whose data is scattered over more pieces has no image.
-const MAX_EXTENTS: usize = 32;
+/// A program whose data is scattered over more pieces has no image: each is two mappings more of
+/// every live process, and the host has a limit on those.
+const MAX_EXTENTS: usize = 8;
 
 /// A program whose image would be so many times its data has none.
 const MAX_BLOAT: u64 = 4;

@@ -49,7 +49,7 @@ impl Index {
     /// Adds the next program.
     pub(super) fn push(&mut self, extents: &[Extent]) {
         self.extents.extend_from_slice(extents);
-        // At most 32 each of 65,536 programs.
+        // At most 8 each of 65,536 programs.
         self.first.push(self.extents.len() as u32);
     }
 }

@@ -39,7 +39,8 @@ pub struct Layout {
 /// Makes, restores and keeps the memories of one kernel's processes.
 pub struct Memories {
     images: Images,
-    /// Tells which pages of a memory are its own. Without it, all are given back to the host.
+    /// Tells which pages of a memory are its own. Without it, or where it does not work, all are
+    /// given back to the host.
     scan: Option<Box<dyn Scan>>,
     pool: Mutex<Pool>,
 }
@@ -121,7 +122,7 @@ impl Memories {
         }
         let keep = self.pool().room();
         let own = Own {
-            scan: self.scan.as_deref(),
+            scan: self.scan.as_deref().filter(|scan| scan.works()),
             image,
             keep,
         };

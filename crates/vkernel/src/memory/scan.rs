@@ -32,6 +32,9 @@ pub struct Doubt;
 
 /// Tells which pages are a memory's own.
 pub trait Scan: Send + Sync {
+    /// Whether it can tell at all, on this host and in this process.
+    fn works(&self) -> bool;
+
     /// Puts every run of own pages of `range` into `runs`, ascending, and says how many there
     /// are. Pages that hold what the mapping would give anyway may be left out, no others.
     fn scan(&self, range: Range<usize>, runs: &mut [Run]) -> Result<usize, Doubt>;
@@ -127,8 +130,12 @@ impl PageMap {
 }
 
 impl Scan for PageMap {
+    fn works(&self) -> bool {
+        *self.sound.get_or_init(|| self.check())
+    }
+
     fn scan(&self, range: Range<usize>, runs: &mut [Run]) -> Result<usize, Doubt> {
-        match self.sound.get_or_init(|| self.check()) {
+        match self.works() {
             true => self.ask(range, runs),
             false => Err(Doubt),
         }
