@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod cli;
 pub mod container;
 pub mod files;
+pub mod image;
 pub mod inspect;
 pub mod keys;
 pub mod link;

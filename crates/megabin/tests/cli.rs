@@ -144,6 +144,7 @@ fn every_command_helps_with_an_example() {
         "inspect",
         "syscalls",
         "bundle",
+        "image",
         "precompile",
         "run",
     ] {

@@ -59,7 +59,11 @@ pub(super) fn absolute(text: &str) -> Result<String, String> {
 
 pub(super) fn run(args: &Args) -> super::Outcome {
     let container = Folder::open(&args.folder)?.accept_unsigned()?;
-    warn(&container, &args.folder.join(ROOTFS), &args.args[0]);
+    warn(
+        &container,
+        &args.folder.join(ROOTFS),
+        args.args.first().map(String::as_str),
+    );
     let process = Process {
         args: args.args.clone(),
         env: args.env.clone(),
@@ -71,11 +75,13 @@ pub(super) fn run(args: &Args) -> super::Outcome {
     super::print(format!("{}\n", args.output.display()).as_bytes())
 }
 
-fn warn(container: &Container, rootfs: &Path, program: &str) {
+/// Says what will keep the container or its program from running.
+pub(super) fn warn(container: &Container, rootfs: &Path, program: Option<&str>) {
     let manifest = container.megabinary.manifest();
     if manifest.signature.is_none() {
         super::warn("the container is not signed: nodes refuse it unless they allow unsigned ones");
     }
+    let Some(program) = program else { return };
     // As the virtual kernel will: a path as it is, a name by the default PATH; then the digest.
     let candidates: Vec<String> = match program.contains('/') {
         true => vec![program.to_owned()],

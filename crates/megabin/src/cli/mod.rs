@@ -4,6 +4,7 @@
 
 mod build;
 mod bundle;
+mod image;
 mod inspect;
 mod keygen;
 mod payload;
@@ -44,6 +45,7 @@ enum Command {
     Inspect(inspect::Args),
     Syscalls(syscalls::Args),
     Bundle(bundle::Args),
+    Image(image::Args),
     Run(run::Args),
     Precompile(precompile::Args),
 }
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Syscalls(args) => syscalls::run(&args),
         Command::Bundle(args) => bundle::run(&args),
+        Command::Image(args) => image::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Precompile(args) => precompile::run(&args),
     };
