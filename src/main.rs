@@ -11,6 +11,7 @@ mod lifecycle;
 mod report;
 mod sandbox;
 mod seccomp;
+mod stats;
 mod sys;
 
 use std::process::ExitCode;
@@ -19,6 +20,9 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 fn main() -> ExitCode {
+    if let Some(request) = std::env::var_os(init::request::VARIABLE) {
+        return ExitCode::from(init::main(&request.to_string_lossy()));
+    }
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

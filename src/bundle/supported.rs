@@ -16,6 +16,13 @@ pub struct Unsupported {
     reason: String,
 }
 
+impl Unsupported {
+    /// What `field` asks for cannot be.
+    pub fn new(field: &'static str, reason: String) -> Self {
+        Self { field, reason }
+    }
+}
+
 fn refuse<T>(field: &'static str, reason: impl Into<String>) -> Result<T, Unsupported> {
     Err(Unsupported {
         field,
@@ -31,14 +38,31 @@ const SANDBOX: [&str; 2] = [
     "io.kubernetes.cri-o.ContainerType",
 ];
 
+/// What podman's pods wait in: it sets no annotation that says so. (`io.container.manager` is.)
+const PODMAN_PAUSES: [&[&str]; 2] = [&["/catatonit", "-P"], &["/pause"]];
+
 /// Whether the bundle is a pod's sandbox: it holds the namespaces and runs nothing.
+///
+/// Nothing is gained by passing for one: a sandbox executes nothing at all.
 pub fn is_sandbox(spec: &Spec) -> bool {
-    let annotations = spec.annotations().as_ref();
-    SANDBOX.iter().any(|name| {
+    let says = |name: &str, value: &str| {
+        let annotations = spec.annotations().as_ref();
         annotations
-            .and_then(|all| all.get(*name))
-            .is_some_and(|kind| kind == "sandbox")
-    })
+            .and_then(|all| all.get(name))
+            .map(String::as_str)
+            == Some(value)
+    };
+    let args = spec
+        .process()
+        .as_ref()
+        .and_then(|process| process.args().as_deref());
+    let pauses = || {
+        PODMAN_PAUSES
+            .iter()
+            .any(|pause| args.is_some_and(|args| args == *pause))
+    };
+    SANDBOX.iter().any(|name| says(name, "sandbox"))
+        || says("io.container.manager", "libpod") && pauses()
 }
 
 /// Checks everything that can be checked without looking at the host.
@@ -198,6 +222,22 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn podmans_pause_is_a_sandbox_and_nothing_else_is() {
+        let is = |args: &[&str], manager: &str| {
+            let mut spec = base();
+            spec["process"]["args"] = json!(args);
+            spec["annotations"] = json!({"io.container.manager": manager});
+            is_sandbox(&serde_json::from_value(spec).unwrap())
+        };
+        assert!(is(&["/catatonit", "-P"], "libpod"));
+        assert!(is(&["/pause"], "libpod"));
+        assert!(!is(&["/catatonit", "-P"], "other"));
+        assert!(!is(&["/catatonit", "-P", "x"], "libpod"));
+        assert!(!is(&["/catatonit"], "libpod"));
+        assert!(!is(&["ls"], "libpod"));
+    }
 
     fn base() -> Value {
         json!({

@@ -1,6 +1,6 @@
 //! `megarun create`.
 
-use super::{CommandError, has_cgroups, id, node};
+use super::{CommandError, has_cgroups, id, node, refuse};
 use crate::cli::{CreateArgs, Global};
 use crate::config::NodeConfig;
 use crate::container::Store;
@@ -25,10 +25,11 @@ pub fn request<'a>(
     store: &'a Store,
     node: &'a NodeConfig,
 ) -> Result<Create<'a>, CommandError> {
-    if args.no_pivot {
-        let reason = "--no-pivot is not supported: it leaves the host's root reachable";
-        return Err(CommandError::Refused(reason.to_owned()));
-    }
+    refuse(
+        args.no_pivot,
+        "--no-pivot",
+        "it leaves the host's root reachable",
+    )?;
     Ok(Create {
         store,
         node,

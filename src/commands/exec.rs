@@ -1,6 +1,6 @@
 //! `megarun exec`.
 
-use super::{CommandError, id, node};
+use super::{CommandError, id, node, refuse};
 use crate::bundle::config;
 use crate::cli::{ExecArgs, Global};
 use crate::container::Store;
@@ -10,6 +10,16 @@ use crate::lifecycle::foreground::{self, Relay};
 
 /// Runs another program in a container. Returns its exit code, or 0 with `--detach`.
 pub fn run(args: ExecArgs, global: &Global, store: &Store) -> Result<u8, CommandError> {
+    refuse(
+        args.cgroup.is_some(),
+        "exec --cgroup",
+        "it joins the container's own cgroup",
+    )?;
+    refuse(
+        args.ignore_paused,
+        "exec --ignore-paused",
+        "resume the container first",
+    )?;
     let node = node(global)?;
     let (what, terminal) = match args.process {
         Some(path) => {
@@ -29,6 +39,10 @@ pub fn run(args: ExecArgs, global: &Global, store: &Store) -> Result<u8, Command
                 cwd: args.cwd,
                 env: args.env,
                 user: args.user,
+                groups: args.additional_gids,
+                capabilities: args.cap,
+                apparmor: args.apparmor,
+                label: args.process_label,
                 tty: args.tty,
             };
             (What::Changes(changes), args.tty)

@@ -1,6 +1,7 @@
 //! One module for each subcommand: from what was said to what is done.
 
 mod create;
+mod events;
 mod exec;
 mod features;
 mod list;
@@ -16,7 +17,6 @@ use crate::cli::{CgroupManager, Cli, Command, Global};
 use crate::config::NodeConfig;
 use crate::container::{ContainerId, Store};
 use crate::failure::Failure;
-use crate::init;
 use crate::lifecycle::{LifecycleError, delete, signal, start};
 
 /// Why a command failed.
@@ -77,10 +77,14 @@ pub fn run(cli: Cli) -> Result<u8, CommandError> {
         Command::Start(args) => start::start(&store, &id(&args.id)?)?,
         Command::State(args) => state::run(&id(&args.id)?, &store)?,
         Command::Kill(args) => {
+            refuse(args.regex, "kill --regex", "name each container")?;
             let signal = signal::parse(&args.signal).map_err(CommandError::Refused)?;
             signal::kill(&store, &id(&args.id)?, signal, args.all)?;
         }
-        Command::Delete(args) => delete::delete(&store, &id(&args.id)?, args.force)?,
+        Command::Delete(args) => {
+            refuse(args.regex, "delete --regex", "name each container")?;
+            delete::delete(&store, &id(&args.id)?, args.force)?;
+        }
         Command::Run(args) => return run::run(args, &global, &store),
         Command::Exec(args) => return exec::run(args, &global, &store),
         Command::List(args) => list::run(&args, &store)?,
@@ -90,9 +94,23 @@ pub fn run(cli: Cli) -> Result<u8, CommandError> {
         Command::Update(args) => update::run(&args, &store)?,
         Command::Spec(args) => spec::run(&args)?,
         Command::Features => features::run()?,
-        Command::Init { request } => return Ok(init::main(&request)),
+        Command::Events(args) => events::run(&args, &store)?,
+        Command::Checkpoint(_) => refuse(true, "checkpoint", NO_CHECKPOINT)?,
+        Command::Restore(_) => refuse(true, "restore", NO_CHECKPOINT)?,
     }
     Ok(0)
+}
+
+const NO_CHECKPOINT: &str = "the container's programs are in one process that CRIU cannot save";
+
+/// Refuses, by its name, an option or command that was given.
+fn refuse(given: bool, name: &str, why: &str) -> Result<(), CommandError> {
+    match given {
+        true => Err(CommandError::Refused(format!(
+            "{name} is not supported: {why}"
+        ))),
+        false => Ok(()),
+    }
 }
 
 fn check(global: &Global) -> Result<(), CommandError> {
@@ -103,7 +121,11 @@ fn check(global: &Global) -> Result<(), CommandError> {
                 .to_owned(),
         ));
     }
-    Ok(())
+    refuse(
+        global.rootless == "true",
+        "--rootless=true",
+        "cgroups that may not be written are an error; switch them off with --cgroup-manager=disabled",
+    )
 }
 
 fn id(text: &str) -> Result<ContainerId, CommandError> {

@@ -42,6 +42,9 @@ pub fn run(args: RunArgs, global: &Global, store: &Store) -> Result<u8, CommandE
         start::start(store, &id)?;
         foreground::wait(process, &pidfd, relay.as_ref())
     })();
+    if args.keep && code.is_ok() {
+        return Ok(code?);
+    }
     let deleted = delete::delete(store, &id, true);
     let code = code?;
     deleted?;

@@ -1,5 +1,7 @@
 //! `megarun spec`.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::CommandError;
@@ -8,8 +10,14 @@ use crate::failure::Doing;
 
 /// Writes a config.json; one that is there stays.
 pub fn run(args: &SpecArgs) -> Result<(), CommandError> {
-    let path = args.bundle.join("config.json");
-    let text = serde_json::to_string_pretty(&document()).expect("a JSON value has a text") + "\n";
+    let path = args
+        .bundle
+        .join(args.file.as_deref().unwrap_or(Path::new("config.json")));
+    let mut document = document();
+    if args.rootless {
+        for_ordinary_users(&mut document);
+    }
+    let text = serde_json::to_string_pretty(&document).expect("a JSON value has a text") + "\n";
     let mut file = std::fs::File::create_new(&path)
         .doing(|| format!("making `{}`, which must not exist", path.display()))?;
     std::io::Write::write_all(&mut file, text.as_bytes())
@@ -17,20 +25,62 @@ pub fn run(args: &SpecArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// A container with namespaces and mounts of its own and few capabilities.
+/// What a user other than root may have: themselves as root of a user namespace, the host's
+/// network, no cgroups.
+fn for_ordinary_users(document: &mut Value) {
+    let mapping = |host: u32| json!([{"containerID": 0, "hostID": host, "size": 1}]);
+    let linux = &mut document["linux"];
+    linux["uidMappings"] = mapping(rustix::process::geteuid().as_raw());
+    linux["gidMappings"] = mapping(rustix::process::getegid().as_raw());
+    linux["resources"] = json!({});
+    if let Some(namespaces) = linux["namespaces"].as_array_mut() {
+        namespaces
+            .retain(|namespace| !matches!(namespace["type"].as_str(), Some("network" | "cgroup")));
+        namespaces.push(json!({"type": "user"}));
+    }
+    if let Some(mounts) = document["mounts"].as_array_mut() {
+        mounts.retain(|mount| mount["type"] != "cgroup");
+        for mount in mounts {
+            match mount["type"].as_str() {
+                // Neither a group that is not mapped nor a sysfs of another's network.
+                Some("devpts") => {
+                    mount["options"] = json!([
+                        "nosuid",
+                        "noexec",
+                        "newinstance",
+                        "ptmxmode=0666",
+                        "mode=0620"
+                    ])
+                }
+                Some("sysfs") => {
+                    mount["type"] = json!("none");
+                    mount["source"] = json!("/sys");
+                    mount["options"] = json!(["rbind", "nosuid", "noexec", "nodev", "ro"]);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A container with namespaces and mounts of its own and few capabilities: what crun and runc
+/// write.
 fn document() -> Value {
     let capabilities = json!(["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]);
     let mount = |destination: &str, kind: &str, source: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": source, "options": options});
     json!({
         "ociVersion": "1.0.2",
         "process": {
-            "terminal": false,
+            "terminal": true,
             "user": {"uid": 0, "gid": 0},
-            "args": ["/bin/true"],
-            "env": ["PATH=/usr/local/bin:/usr/bin:/bin", "TERM=xterm"],
+            "args": ["sh"],
+            "env": [
+                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"
+            ],
             "cwd": "/",
             "capabilities": {
-                "bounding": capabilities, "effective": capabilities, "permitted": capabilities
+                "bounding": capabilities, "effective": capabilities, "permitted": capabilities,
+                "ambient": capabilities
             },
             "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}],
             "noNewPrivileges": true
@@ -38,7 +88,7 @@ fn document() -> Value {
         "root": {"path": "rootfs", "readonly": true},
         "hostname": "megarun",
         "mounts": [
-            mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
+            {"destination": "/proc", "type": "proc", "source": "proc"},
             mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
             mount("/dev/pts", "devpts", "devpts",
                 &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
@@ -53,7 +103,7 @@ fn document() -> Value {
             "resources": {"devices": [{"allow": false, "access": "rwm"}]},
             "namespaces": [
                 {"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"},
-                {"type": "cgroup"}, {"type": "mount"}
+                {"type": "mount"}
             ],
             "maskedPaths": [
                 "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
@@ -74,6 +124,10 @@ mod tests {
     #[test]
     fn what_it_writes_is_what_create_accepts() {
         let spec = serde_json::from_value(super::document()).unwrap();
+        Plan::new(&spec, &"c1".parse().unwrap(), false).unwrap();
+        let mut document = super::document();
+        super::for_ordinary_users(&mut document);
+        let spec = serde_json::from_value(document).unwrap();
         Plan::new(&spec, &"c1".parse().unwrap(), false).unwrap();
     }
 }

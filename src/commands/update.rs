@@ -5,9 +5,11 @@ use std::path::Path;
 
 use oci_spec::runtime::LinuxResources;
 
-use super::{CommandError, id};
+use serde_json::json;
+
+use super::{CommandError, id, refuse};
 use crate::bundle::config::MAX_BYTES;
-use crate::cli::UpdateArgs;
+use crate::cli::{Limits, UpdateArgs};
 use crate::container::Store;
 use crate::failure::Doing;
 use crate::lifecycle::LifecycleError;
@@ -16,7 +18,10 @@ use crate::lifecycle::start::load;
 /// Applies new limits to a container.
 pub fn run(args: &UpdateArgs, store: &Store) -> Result<(), CommandError> {
     let id = id(&args.id)?;
-    let resources = read(&args.resources)?;
+    let resources = match &args.resources {
+        Some(path) => read(path)?,
+        None => from_options(&args.limits)?,
+    };
     let dir = store.open(&id)?;
     let _lock = dir.lock()?;
     let record = match load(&dir)? {
@@ -25,6 +30,44 @@ pub fn run(args: &UpdateArgs, store: &Store) -> Result<(), CommandError> {
     };
     // Engines send the whole document again; rules for devices cannot be changed under a process.
     Ok(record.cgroup.apply(&resources, false)?)
+}
+
+/// The part of config.json that the options say.
+fn from_options(limits: &Limits) -> Result<LinuxResources, CommandError> {
+    for (given, name) in [
+        (limits.kernel_memory.is_some(), "update --kernel-memory"),
+        (
+            limits.kernel_memory_tcp.is_some(),
+            "update --kernel-memory-tcp",
+        ),
+        (limits.l3_cache_schema.is_some(), "update --l3-cache-schema"),
+        (limits.mem_bw_schema.is_some(), "update --mem-bw-schema"),
+    ] {
+        refuse(
+            given,
+            name,
+            "kernels of today have no such limit, or not for containers",
+        )?;
+    }
+    let document = json!({
+        "memory": {
+            "limit": limits.memory,
+            "reservation": limits.memory_reservation,
+            "swap": limits.memory_swap,
+        },
+        "cpu": {
+            "shares": limits.cpu_share,
+            "quota": limits.cpu_quota,
+            "period": limits.cpu_period,
+            "realtimeRuntime": limits.cpu_rt_runtime,
+            "realtimePeriod": limits.cpu_rt_period,
+            "cpus": limits.cpuset_cpus,
+            "mems": limits.cpuset_mems,
+        },
+        "pids": limits.pids_limit.map(|limit| json!({ "limit": limit })),
+        "blockIO": limits.blkio_weight.map(|weight| json!({ "weight": weight })),
+    });
+    Ok(serde_json::from_value(document).expect("each field has its type in config.json"))
 }
 
 fn read(path: &Path) -> Result<LinuxResources, CommandError> {

@@ -55,6 +55,8 @@ pub fn build(
     if let Some(devices) = build.devices {
         devices::make(&root, devices)?;
     }
+    // As runc: an image's or a pod's working directory need not be there.
+    root.make_dir(process.cwd())?;
     channel.send(&Message::Mounted)?;
     expect(channel, &Message::HooksDone)?;
     hooks::run(

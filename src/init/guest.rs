@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
 use oci_spec::runtime::{PosixRlimitType, Process};
+use rustix::io::Errno;
 use thiserror::Error;
 use vkernel::artifact::Artifact;
 use vkernel::audit::{AuditSink, Discard, JsonLines};
@@ -33,6 +34,9 @@ pub enum GuestError {
     /// The program is not there, or not allowed.
     #[error(transparent)]
     Exec(#[from] ExecError),
+    /// `process.cwd` cannot be entered. Engines tell by the system's words what is wrong.
+    #[error(transparent)]
+    WorkingDirectory(Failure),
     /// The system refused.
     #[error(transparent)]
     System(#[from] Failure),
@@ -43,6 +47,8 @@ impl GuestError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Exec(error) => error.exit_status(),
+            Self::WorkingDirectory(failure) if failure.is(Errno::NOENT) => 127,
+            Self::WorkingDirectory(_) => 126,
             _ => 1,
         }
     }

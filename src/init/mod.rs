@@ -10,6 +10,7 @@ pub mod join;
 pub mod request;
 pub mod wait;
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::fd::{AsFd, OwnedFd};
@@ -122,10 +123,15 @@ fn run(channel: &Channel, entry: Entry, process: ProcessRequest) -> Result<Ready
         }
     };
     drop(console);
+    enter_working_directory(&process.config)?;
+    take_name(&process.config);
+    let wall = seccomp::wall::program()?;
     let seccomp = process.seccomp.as_ref().map(seccomp::compile).transpose()?;
     // Before the user changes: a process that has changed it may not read its own page map.
     let prepared = Prepared::new(process.guest, &process.config, preserved)?;
     become_user(channel, &process.config)?;
+    // The wall first: config.json's profile may forbid to load another.
+    seccomp::load(&wall)?;
     if let Some(filter) = &seccomp {
         seccomp::load(filter)?;
     }
@@ -138,6 +144,25 @@ fn run(channel: &Channel, entry: Entry, process: ProcessRequest) -> Result<Ready
         .doing(|| "no longer dying with the creator")?;
     channel.send(&Message::Independent)?;
     Ok(Ready { prepared, fifo })
+}
+
+/// Lists of processes show the guest's program: its file's name, as after an exec.
+fn take_name(process: &Process) {
+    let program = process.args().as_deref().unwrap_or_default().first();
+    let name = program.and_then(|program| program.rsplit('/').next());
+    let name = name.and_then(|name| CString::new(name).ok());
+    // The kernel cuts it; without one the runtime's own name stays.
+    if let Some(name) = name {
+        let _ = rustix::thread::set_name(&name);
+    }
+}
+
+/// With the rights of the container's creator, as crun and runc: the user may be refused later.
+fn enter_working_directory(process: &Process) -> Result<(), InitError> {
+    let cwd = process.cwd();
+    Ok(rustix::process::chdir(cwd)
+        .doing(|| format!("changing to the working directory `{}`", cwd.display()))
+        .map_err(GuestError::WorkingDirectory)?)
 }
 
 /// The kernel kills this process when its creator dies. Changing user undoes that.

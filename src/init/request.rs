@@ -1,7 +1,7 @@
 //! What the runtime asks of the process it made. Travels through a memory file across the
 //! child's exec; descriptors travel by number.
 
-use std::ffi::OsString;
+use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
@@ -144,11 +144,50 @@ pub struct Guest {
     pub tool: Option<String>,
 }
 
-/// Argument that makes this program the process inside a container, followed by the number of the
-/// request's descriptor. Not for people; it does not appear in `--help`.
-pub fn arguments(request: RawFd) -> [OsString; 3] {
-    ["megarun".into(), HIDDEN.into(), request.to_string().into()]
+/// Variable that makes this program the process inside a container: the number of the request's
+/// descriptor. The arguments are free for what lists of processes show: the guest's own.
+pub const VARIABLE: &str = "_MEGARUN_INIT";
+
+/// Most bytes of the guest's arguments that lists of processes show.
+const LONGEST_TITLE: usize = 4096;
+
+/// The environment of the process inside, and its arguments: those of `process`.
+pub fn command_line(request: RawFd, process: &[String]) -> (CString, Vec<CString>) {
+    let mut length = 0;
+    let mut title: Vec<CString> = process
+        .iter()
+        .take_while(|arg| {
+            length += arg.len() + 1;
+            length <= LONGEST_TITLE
+        })
+        .map_while(|arg| CString::new(arg.as_str()).ok())
+        .collect();
+    if title.is_empty() {
+        title.push(c"megarun".to_owned());
+    }
+    let variable = CString::new(format!("{VARIABLE}={request}"));
+    (
+        variable.expect("a name and a number hold no zero byte"),
+        title,
+    )
 }
 
-/// See [`arguments`].
-pub const HIDDEN: &str = "init";
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_show_the_guests_arguments_as_far_as_they_fit() {
+        let line = |args: &[&str]| {
+            let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+            let (variable, title) = command_line(7, &args);
+            assert_eq!(variable.to_str(), Ok("_MEGARUN_INIT=7"));
+            let text = |arg: &CString| arg.to_str().unwrap().to_owned();
+            title.iter().map(text).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(line(&["ls", "-l", ""]), "ls -l ");
+        assert_eq!(line(&[]), "megarun");
+        assert_eq!(line(&["echo", &"x".repeat(LONGEST_TITLE)]), "echo");
+        assert_eq!(line(&[&"x".repeat(LONGEST_TITLE)]), "megarun");
+    }
+}

@@ -110,6 +110,7 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     let creating = document(&record, Status::Creating);
     let build = plan.build(&bundle, &dir, creating, &mut handing)?;
     let process = bundle.spec.process().clone().unwrap_or_default();
+    let title = process.args().clone().unwrap_or_default();
     let linux = bundle.spec.linux().as_ref();
     let inside_request = init::write_request(&Request {
         channel: child_channel,
@@ -139,6 +140,7 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
         handing: &handing,
         preserved: request.preserved,
         request: inside_request,
+        title: &title,
         channel,
     })?;
     // The child has its own: with these closed, each side notices the end of the other.

@@ -3,12 +3,13 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use oci_spec::runtime::{Process, User};
+use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, Process, User};
 
 use super::create::{open_audit, write_pid_file};
 use super::spawn::{self, Spawn};
 use super::start::load;
 use super::{LifecycleError, create};
+use crate::bundle::supported::Unsupported;
 use crate::bundle::{artifact, config, supported};
 use crate::config::NodeConfig;
 use crate::container::store::PLAN;
@@ -58,6 +59,14 @@ pub struct Changes {
     pub env: Vec<String>,
     /// User and group.
     pub user: Option<(u32, Option<u32>)>,
+    /// Further groups.
+    pub groups: Vec<u32>,
+    /// Further capabilities, by name.
+    pub capabilities: Vec<String>,
+    /// AppArmor profile.
+    pub apparmor: Option<String>,
+    /// SELinux label.
+    pub label: Option<String>,
     /// Give it a terminal.
     pub tty: bool,
 }
@@ -84,7 +93,7 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
     let process = match request.what {
         What::File(path) => config::load_process(&path)?,
         What::Changes(changes) => {
-            changed(record.config.process().clone().unwrap_or_default(), changes)
+            changed(record.config.process().clone().unwrap_or_default(), changes)?
         }
     };
     supported::process(&process, true)?;
@@ -115,6 +124,7 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
         .as_ref()
         .and_then(|linux| linux.seccomp().clone());
     let pidfd = handing.give(container);
+    let title = process.args().clone().unwrap_or_default();
     let inside_request = init::write_request(&Request {
         channel: child_channel,
         entry: Entry::Join(Join { pidfd, namespaces }),
@@ -134,6 +144,7 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
         handing: &handing,
         preserved: request.preserved,
         request: inside_request,
+        title: &title,
         channel,
     })?;
     drop(handing);
@@ -182,7 +193,7 @@ fn guest(
 }
 
 /// The container's process with what was asked for instead.
-fn changed(mut process: Process, changes: Changes) -> Process {
+fn changed(mut process: Process, changes: Changes) -> Result<Process, Unsupported> {
     let args = match &changes.tool {
         Some(tool) => [tool.clone()].into_iter().chain(changes.args).collect(),
         None => changes.args,
@@ -206,7 +217,50 @@ fn changed(mut process: Process, changes: Changes) -> Process {
             .set_umask(process.user().umask());
         process.set_user(user);
     }
-    process
+    if !changes.groups.is_empty() {
+        let mut user = process.user().clone();
+        let mut groups = user.additional_gids().clone().unwrap_or_default();
+        groups.extend(changes.groups);
+        user.set_additional_gids(Some(groups));
+        process.set_user(user);
+    }
+    for name in changes.capabilities {
+        let all = process.capabilities().clone().unwrap_or_else(none);
+        process.set_capabilities(Some(granted(all, &name)?));
+    }
+    if changes.apparmor.is_some() {
+        process.set_apparmor_profile(changes.apparmor);
+    }
+    if changes.label.is_some() {
+        process.set_selinux_label(changes.label);
+    }
+    Ok(process)
+}
+
+/// No capabilities. The type's own default has some.
+fn none() -> LinuxCapabilities {
+    let sets = serde_json::from_str("{}");
+    sets.expect("each of the sets may be left out")
+}
+
+/// The sets with a further capability in each, as runc's `--cap`.
+fn granted(mut all: LinuxCapabilities, name: &str) -> Result<LinuxCapabilities, Unsupported> {
+    let capability: Capability = serde_json::from_value(name.into())
+        .map_err(|_| Unsupported::new("exec --cap", format!("`{name}` is no capability")))?;
+    let with = |set: &Option<Capabilities>| {
+        let mut set = set.clone().unwrap_or_default();
+        set.insert(capability);
+        Some(set)
+    };
+    let (bounding, effective) = (with(all.bounding()), with(all.effective()));
+    let (permitted, inheritable) = (with(all.permitted()), with(all.inheritable()));
+    let ambient = with(all.ambient());
+    all.set_bounding(bounding)
+        .set_effective(effective)
+        .set_permitted(permitted)
+        .set_inheritable(inheritable)
+        .set_ambient(ambient);
+    Ok(all)
 }
 
 /// `UID[:GID]`, in numbers: names would have to come from a file of the image.
@@ -254,7 +308,8 @@ mod tests {
                 args: vec!["b".into()],
                 ..Changes::default()
             },
-        );
+        )
+        .unwrap();
         assert_eq!(process.args().as_deref(), Some(&["b".to_owned()][..]));
         assert_eq!(process.terminal(), Some(false));
         assert_eq!(process.user().uid(), 7);
@@ -270,7 +325,7 @@ mod tests {
             user: Some((1, None)),
             ..Changes::default()
         };
-        let process = changed(base(), changes);
+        let process = changed(base(), changes).unwrap();
         assert_eq!(process.args().as_deref().unwrap(), ["grep", "-c"]);
         assert_eq!(
             process.env().as_deref().unwrap(),
@@ -278,6 +333,35 @@ mod tests {
         );
         assert_eq!((process.user().uid(), process.user().gid()), (1, 0));
         assert_eq!(process.user().umask(), Some(63));
+    }
+
+    #[test]
+    fn capabilities_and_groups_are_added() {
+        let changes = Changes {
+            groups: vec![5, 6],
+            capabilities: vec!["CAP_CHOWN".into(), "CAP_KILL".into()],
+            ..Changes::default()
+        };
+        let process = changed(base(), changes).unwrap();
+        assert_eq!(
+            process.user().additional_gids().as_deref(),
+            Some(&[5, 6][..])
+        );
+        let all = process.capabilities().as_ref().unwrap();
+        for set in [
+            all.bounding(),
+            all.effective(),
+            all.permitted(),
+            all.ambient(),
+        ] {
+            assert_eq!(set.as_ref().unwrap().len(), 2);
+        }
+        let changes = Changes {
+            capabilities: vec!["CAP_NOTHING".into()],
+            ..Changes::default()
+        };
+        let message = changed(base(), changes).unwrap_err().to_string();
+        assert!(message.contains("CAP_NOTHING"), "{message}");
     }
 
     #[test]

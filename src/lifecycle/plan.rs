@@ -14,6 +14,7 @@ use crate::init::request::{Build, Handing};
 use crate::sandbox::cgroup::detect::Hierarchies;
 use crate::sandbox::cgroup::resources;
 use crate::sandbox::cgroup::{self, CgroupPaths};
+use crate::sandbox::mounts::idmap::Mappings;
 use crate::sandbox::mounts::prepare;
 use crate::sandbox::mounts::{Source, options};
 use crate::sandbox::namespaces::{NamespaceError, Namespaces};
@@ -132,6 +133,10 @@ impl Plan {
             spec.mounts().as_deref().unwrap_or_default(),
             &bundle.path,
             &self.cgroup,
+            Mappings {
+                uids: &self.uids,
+                gids: &self.gids,
+            },
             handing,
         )?;
         let own_dev = mounts.iter().any(|step| {
@@ -198,4 +203,60 @@ pub fn deprecated_prestart(spec: &Spec) -> &[oci_spec::runtime::Hook] {
         .as_ref()
         .and_then(|hooks| hooks.prestart().as_deref())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// config.json as engines wrote it on hosts of both cgroup versions; lists that go on and on
+    /// are cut.
+    const SAMPLES: [(&str, &str); 11] = [
+        ("cri app", include_str!("samples/cri-container-app.json")),
+        ("cri job", include_str!("samples/cri-container-job.json")),
+        (
+            "cri sandbox",
+            include_str!("samples/cri-sandbox-pause.json"),
+        ),
+        ("ctr", include_str!("samples/ctr-run.json")),
+        ("docker", include_str!("samples/docker-run.json")),
+        (
+            "podman, cgroup v2",
+            include_str!("samples/podman-cgroupv2.json"),
+        ),
+        ("podman", include_str!("samples/podman-plain.json")),
+        (
+            "podman in a pod",
+            include_str!("samples/podman-podmember.json"),
+        ),
+        (
+            "podman, privileged",
+            include_str!("samples/podman-privileged.json"),
+        ),
+        ("podman, terminal", include_str!("samples/podman-tty.json")),
+        (
+            "podman, user namespace",
+            include_str!("samples/podman-userns.json"),
+        ),
+    ];
+
+    #[test]
+    fn what_engines_write_is_accepted_whole() {
+        for (engine, text) in SAMPLES {
+            let spec: Spec = serde_json::from_str(text).unwrap();
+            let id = "c1".parse().unwrap();
+            let plan = Plan::new(&spec, &id, true).unwrap_or_else(|e| panic!("{engine}: {e}"));
+            assert!(plan.cgroup.all().next().is_some(), "{engine}");
+            for mount in spec.mounts().iter().flatten() {
+                let kind = mount.typ().as_deref().unwrap_or_default();
+                let given = mount.options().as_deref().unwrap_or_default();
+                options::parse(kind, given).unwrap_or_else(|e| panic!("{engine}: {e}"));
+            }
+            assert_eq!(
+                supported::is_sandbox(&spec),
+                engine == "cri sandbox",
+                "{engine}"
+            );
+        }
+    }
 }

@@ -1,9 +1,7 @@
 //! Making the process inside: one clone with all its namespaces, which executes this program again
 //! from a copy that nobody can write.
 
-use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use oci_spec::runtime::LinuxIdMapping;
 use rustix::process::{Pid, Signal, WaitOptions};
@@ -35,6 +33,8 @@ pub struct Spawn<'a> {
     pub preserved: u32,
     /// The request, sealed.
     pub request: OwnedFd,
+    /// What lists of processes show as its arguments.
+    pub title: &'a [String],
     /// The parent's end of the channel; the child's end is handed over.
     pub channel: Channel,
 }
@@ -129,9 +129,8 @@ fn try_become_inside(
         fds::keep_on_exec(&fd).doing(doing)?;
         std::mem::forget(fd);
     }
-    let args = request::arguments(std::os::fd::AsRawFd::as_raw_fd(&spawn.request))
-        .map(|arg| CString::new(arg.into_vec()).expect("no argument of ours holds a zero byte"));
-    let error = exec::execute(program, &args, &[]);
+    let (variable, title) = request::command_line(spawn.request.as_raw_fd(), spawn.title);
+    let error = exec::execute(program, &title, &[variable]);
     Err(Failure::new(
         "executing the runtime inside the container",
         error,

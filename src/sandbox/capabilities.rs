@@ -35,6 +35,22 @@ impl Sets {
         }
     }
 
+    /// The sets as an exec would leave them to a program without capabilities of its own, which is
+    /// what config.json's writer counts on (capabilities(7)): a user other than root keeps the
+    /// ambient ones alone. Nothing is executed here after the user has changed, so it is done by
+    /// hand; root gets what config.json says and no more.
+    pub fn after_exec(self, user: u32) -> Self {
+        let ambient = self.ambient & self.permitted & self.inheritable;
+        match user {
+            0 => self,
+            _ => Self {
+                effective: ambient,
+                permitted: ambient,
+                ..self
+            },
+        }
+    }
+
     /// The sets without what the runtime cannot give: `available` is its own permitted set. The
     /// specification wants the container to start without them.
     fn limited_to(self, available: u64) -> Self {
@@ -169,6 +185,32 @@ mod tests {
     #[test]
     fn without_the_field_there_are_none() {
         assert_eq!(Sets::parse(None), Sets::default());
+    }
+
+    #[test]
+    fn a_user_other_than_root_keeps_the_ambient_ones_alone() {
+        let sets = Sets {
+            bounding: 7,
+            effective: 7,
+            permitted: 7,
+            inheritable: 3,
+            ambient: 5,
+        };
+        assert_eq!(sets.after_exec(0), sets);
+        let user = sets.after_exec(1000);
+        // Ambient only where it is inheritable too.
+        assert_eq!(
+            (user.effective, user.permitted, user.inheritable),
+            (1, 1, 3)
+        );
+        assert_eq!(user.bounding, 7);
+        assert_eq!(user.limited_to(u64::MAX).ambient, 1);
+        let plain = Sets {
+            inheritable: 0,
+            ambient: 0,
+            ..sets
+        };
+        assert_eq!(plain.after_exec(1).permitted, 0);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub fn apply(process: &Process) -> Result<(), Failure> {
     for limit in process.rlimits().iter().flatten() {
         set_limit(limit)?;
     }
-    let sets = Sets::parse(process.capabilities().as_ref());
+    let sets = Sets::parse(process.capabilities().as_ref()).after_exec(process.user().uid());
     sets.drop_bounding()?;
     rustix::thread::set_keep_capabilities(true)
         .doing(|| "keeping capabilities over the change of user")?;

@@ -13,6 +13,7 @@ use super::mounts::prepare::clone_tree;
 use super::rootfs::Rootfs;
 use crate::failure::{Doing, Failure};
 use crate::init::request::{Handed, Handing};
+use crate::sys::mount_attr::{self, Attr};
 
 /// A device node for the container.
 #[derive(Debug, Serialize, Deserialize)]
@@ -89,7 +90,15 @@ pub fn plan(
     }
     if bind {
         for device in &mut devices {
-            device.host = Some(handing.give(clone_tree(&device.path, false)?));
+            let tree = clone_tree(&device.path, false)?;
+            let attr = Attr {
+                set: libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC,
+                propagation: libc::MS_PRIVATE,
+                ..Attr::default()
+            };
+            mount_attr::set(tree.as_fd(), &attr)
+                .doing(|| format!("setting mount options of `{}`", device.path.display()))?;
+            device.host = Some(handing.give(tree));
         }
     }
     Ok(devices)

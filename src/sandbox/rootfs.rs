@@ -258,6 +258,7 @@ fn empty_directory() -> Filesystem {
             | libc::MOUNT_ATTR_NODEV
             | libc::MOUNT_ATTR_NOEXEC,
         propagation: 0,
+        copy_up: false,
     }
 }
 

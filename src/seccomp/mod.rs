@@ -12,6 +12,7 @@
 mod load;
 mod policy;
 mod program;
+pub mod wall;
 
 pub use load::load;
 pub use policy::Policy;

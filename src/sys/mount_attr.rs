@@ -45,12 +45,26 @@ pub fn set(mount: BorrowedFd<'_>, attr: &Attr) -> Result<(), Errno> {
         propagation: attr.propagation,
         userns_fd: 0,
     };
-    let flags = libc::AT_EMPTY_PATH
-        | if attr.recursive {
-            libc::AT_RECURSIVE
-        } else {
-            0
-        };
+    set_raw(mount, &args, attr.recursive)
+}
+
+/// Maps the ids of the detached mount (tree) by those of the user namespace.
+pub fn map_ids(
+    mount: BorrowedFd<'_>,
+    namespace: BorrowedFd<'_>,
+    recursive: bool,
+) -> Result<(), Errno> {
+    let args = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_IDMAP,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: u64::try_from(namespace.as_raw_fd()).map_err(|_| Errno::BADF)?,
+    };
+    set_raw(mount, &args, recursive)
+}
+
+fn set_raw(mount: BorrowedFd<'_>, args: &libc::mount_attr, recursive: bool) -> Result<(), Errno> {
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is a valid empty C string, and `args` is a mount_attr of the size passed.
     let done = unsafe {
         libc::syscall(
@@ -58,7 +72,7 @@ pub fn set(mount: BorrowedFd<'_>, attr: &Attr) -> Result<(), Errno> {
             mount.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const args,
+            std::ptr::from_ref(args),
             size_of::<libc::mount_attr>(),
         )
     };

@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::fs::CWD;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags};
 
-use super::{Filesystem, Source, Step};
+use super::{Filesystem, Source, Step, copy_up};
 use crate::failure::{Doing, Failure};
 use crate::sandbox::rootfs::Rootfs;
 use crate::sys::mount_attr::{self, Attr};
@@ -31,6 +31,9 @@ pub fn step(root: &Rootfs, step: Step) -> Result<(), Failure> {
             if strict {
                 root.open_without_links(at)?;
             }
+            if filesystem.copy_up {
+                return attach_with_copy(filesystem, &point, at);
+            }
             attach(&make(&filesystem)?, &point, at)
         }
         Source::CgroupV1 {
@@ -43,6 +46,7 @@ pub fn step(root: &Rootfs, step: Step) -> Result<(), Failure> {
                 data: vec![("mode".to_owned(), Some("755".to_owned()))],
                 attributes: attributes & !libc::MOUNT_ATTR_RDONLY,
                 propagation: 0,
+                copy_up: false,
             };
             let tmpfs = make(&tmpfs)?;
             attach(&tmpfs, &root.make_dir(at)?, at)?;
@@ -51,14 +55,30 @@ pub fn step(root: &Rootfs, step: Step) -> Result<(), Failure> {
                 let tree = tree.take("a cgroup")?;
                 attach(&tree, &root.make_dir(&at)?, &at)?;
             }
-            let attr = Attr {
-                set: attributes & libc::MOUNT_ATTR_RDONLY,
-                ..Attr::default()
-            };
-            mount_attr::set(tmpfs.as_fd(), &attr)
-                .doing(|| format!("making `{}` read-only", at.display()))
+            finish_read_only(&tmpfs, attributes, at)
         }
     }
+}
+
+/// A file system that is filled from the directory it is mounted over.
+fn attach_with_copy(mut filesystem: Filesystem, point: &OwnedFd, at: &Path) -> Result<(), Failure> {
+    let attributes = filesystem.attributes;
+    filesystem.attributes &= !libc::MOUNT_ATTR_RDONLY;
+    let mount = make(&filesystem)?;
+    attach(&mount, point, at)?;
+    // config.json's mode is the directory's own; what was mounted over is still open.
+    let itself = !filesystem.data.iter().any(|(key, _)| key == "mode");
+    copy_up::copy(point, &mount, itself, at)?;
+    finish_read_only(&mount, attributes, at)
+}
+
+/// Makes a mount that had to be written to read-only, where its attributes say so.
+fn finish_read_only(mount: &OwnedFd, attributes: u64, at: &Path) -> Result<(), Failure> {
+    let attr = Attr {
+        set: attributes & libc::MOUNT_ATTR_RDONLY,
+        ..Attr::default()
+    };
+    mount_attr::set(mount.as_fd(), &attr).doing(|| format!("making `{}` read-only", at.display()))
 }
 
 /// Makes a file system; the result is not attached anywhere.

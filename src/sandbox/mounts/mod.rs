@@ -3,6 +3,8 @@
 //! everything in place inside the child's mount namespace.
 
 pub mod attach;
+pub mod copy_up;
+pub mod idmap;
 pub mod options;
 pub mod prepare;
 
@@ -75,4 +77,6 @@ pub struct Filesystem {
     pub attributes: u64,
     /// `MS_*` propagation type, or 0.
     pub propagation: u64,
+    /// Begin with what the image has at the mount point.
+    pub copy_up: bool,
 }

@@ -22,6 +22,10 @@ pub struct Options {
     pub tree_attr: Attr,
     /// Propagation (`MS_*`) and whether it is for the whole tree.
     pub propagation: Option<(u64, bool)>,
+    /// The ids of a bind's files are mapped; `Some(true)` those of everything mounted below too.
+    pub idmap: Option<bool>,
+    /// A tmpfs begins with what the image has at its place.
+    pub copy_up: bool,
     /// What is left for the file system: flags have no value.
     pub data: Vec<(String, Option<String>)>,
 }
@@ -65,12 +69,18 @@ pub fn parse(kind: &str, options: &[String]) -> Result<Options, String> {
         match option.as_str() {
             "bind" => out.bind = Some(out.bind.unwrap_or(false)),
             "rbind" => out.bind = Some(true),
-            "defaults" | "async" | "nomand" | "loud" => {}
-            "remount" | "idmap" | "ridmap" | "tmpcopyup" | "copy-symlink" => {
+            "defaults" | "async" | "nomand" | "loud" | "silent" => {}
+            "tmpcopyup" if kind == "tmpfs" => out.copy_up = true,
+            "idmap" => out.idmap = Some(out.idmap.unwrap_or(false)),
+            "ridmap" => out.idmap = Some(true),
+            "remount" | "tmpcopyup" | "copy-symlink" => {
                 return Err(format!("option `{option}` is not supported; remove it"));
             }
             name => named(name, &mut out),
         }
+    }
+    if out.bind.is_none() && out.idmap.is_some() {
+        return Err("option `idmap` is for bind mounts; remove it".to_owned());
     }
     if out.bind.is_some()
         && let Some((name, _)) = out.data.first()
@@ -120,7 +130,25 @@ pub fn names() -> Vec<String> {
     let mut names: Vec<String> = named
         .flat_map(|name| [name.to_owned(), format!("r{name}")])
         .collect();
-    names.extend(["bind", "rbind", "defaults", "async", "nomand", "loud"].map(str::to_owned));
+    let others = [
+        "bind",
+        "rbind",
+        "defaults",
+        "async",
+        "nomand",
+        "loud",
+        "silent",
+        "tmpcopyup",
+        "idmap",
+        "ridmap",
+        // The kernel's own for every file system that is made.
+        "dirsync",
+        "lazytime",
+        "nolazytime",
+        "mand",
+        "sync",
+    ];
+    names.extend(others.map(str::to_owned));
     names.sort();
     names
 }
@@ -201,6 +229,9 @@ mod tests {
         assert_eq!(plain.bind, Some(true));
         assert!(!plain.attr.recursive);
         assert_eq!(plain.propagation, Some((MS_SLAVE, true)));
+        assert_eq!(plain.idmap, None);
+        assert_eq!(options("bind", "idmap").idmap, Some(false));
+        assert_eq!(options("bind", "ridmap,idmap").idmap, Some(true));
         let recursive = options("none", "bind,rro,rnosuid,private");
         assert_eq!(recursive.bind, Some(false));
         assert_eq!(recursive.tree_attr.set, RDONLY | NOSUID);
@@ -217,8 +248,9 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
         for (kind, option) in [
-            ("bind", "idmap"),
-            ("tmpfs", "tmpcopyup"),
+            ("tmpfs", "idmap"),
+            ("bind", "idmap=uids=0-1-2"),
+            ("bind", "tmpcopyup"),
             ("none", "remount"),
             ("bind", "mode=1"),
             ("bind", "xyz"),

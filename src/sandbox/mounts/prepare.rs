@@ -11,6 +11,7 @@ use oci_spec::runtime::Mount;
 use rustix::fs::{CWD, FileType};
 use rustix::mount::OpenTreeFlags;
 
+use super::idmap::{self, Mappings};
 use super::options::{self, Options};
 use super::{Filesystem, MountError, Source, Step};
 use crate::failure::{Doing, Failure};
@@ -23,6 +24,7 @@ pub fn steps(
     mounts: &[Mount],
     bundle: &Path,
     cgroup: &CgroupPaths,
+    container: Mappings<'_>,
     handing: &mut Handing,
 ) -> Result<Vec<Step>, MountError> {
     let step = |(index, mount): (usize, &Mount)| {
@@ -34,9 +36,13 @@ pub fn steps(
         let kind = mount.typ().as_deref().unwrap_or_default();
         let mut options =
             options::parse(kind, mount.options().as_deref().unwrap_or_default()).map_err(wrong)?;
-        if mount.uid_mappings().is_some() || mount.gid_mappings().is_some() {
+        let mappings = mappings(mount, container);
+        let mapped = options.idmap.or(mappings.1.then_some(false));
+        if mapped.is_some() && (options.bind.is_none() || mappings.0.is_empty()) {
             return Err(wrong(
-                "uidMappings and gidMappings are not supported; remove them".into(),
+                "mapped ids need a bind mount, and uidMappings and gidMappings of its own or of \
+                 the container"
+                    .into(),
             ));
         }
         let destination = options::destination(mount.destination()).map_err(wrong)?;
@@ -47,6 +53,9 @@ pub fn steps(
                     .as_ref()
                     .ok_or_else(|| wrong("has no source".into()))?;
                 let tree = bind(&bundle.join(path), recursive, &options)?;
+                if let Some(whole) = mapped {
+                    idmap::apply(&tree, mappings.0, whole, path)?;
+                }
                 let directory =
                     is_directory(&tree).doing(|| format!("reading `{}`", path.display()))?;
                 Source::Tree {
@@ -65,6 +74,7 @@ pub fn steps(
                 data: std::mem::take(&mut options.data),
                 attributes: options.attr.set | options.tree_attr.set,
                 propagation: options.propagation.map_or(0, |(flag, _)| flag),
+                copy_up: options.copy_up,
             }),
         };
         Ok(Step {
@@ -73,6 +83,18 @@ pub fn steps(
         })
     };
     mounts.iter().enumerate().map(step).collect()
+}
+
+/// The mappings for a mount: its own, which alone ask for mapped ids, or the container's.
+fn mappings<'a>(mount: &'a Mount, container: Mappings<'a>) -> (Mappings<'a>, bool) {
+    match (mount.uid_mappings(), mount.gid_mappings()) {
+        (None, None) => (container, false),
+        (uids, gids) => {
+            let uids = uids.as_deref().unwrap_or_default();
+            let gids = gids.as_deref().unwrap_or_default();
+            (Mappings { uids, gids }, true)
+        }
+    }
 }
 
 /// A detached copy of a file or directory of the host, with attributes and propagation set.

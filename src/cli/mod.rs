@@ -2,11 +2,14 @@
 //!
 //! Options are those of crun and runc, so that engines can use this program in their place.
 
+mod limits;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::report;
+pub use limits::{Limits, UpdateArgs};
 
 /// OCI runtime whose containers execute only the signed programs of one WebAssembly module.
 #[derive(Debug, Parser)]
@@ -58,11 +61,17 @@ pub struct Global {
     /// How cgroups are made
     #[arg(long, global = true, value_enum, default_value_t = CgroupManager::Cgroupfs)]
     pub cgroup_manager: CgroupManager,
+    /// Whether to go on without cgroups that may not be written: `true` is not supported
+    #[arg(long, value_name = "VALUE", default_value = "auto", value_parser = ["true", "false", "auto"])]
+    pub rootless: String,
+    /// Accepted for engines; only `checkpoint` would use it
+    #[arg(long, value_name = "PATH", hide = true)]
+    pub criu: Option<PathBuf>,
     /// The node's configuration: trust, limits, cache [default: /etc/megarun/config.toml]
     #[arg(long = "config", global = true, value_name = "FILE")]
     pub node_config: Option<PathBuf>,
     /// Print the version and what it was built with
-    #[arg(short = 'v', long)]
+    #[arg(short = 'v', short_alias = 'V', long)]
     pub version: bool,
 }
 
@@ -109,11 +118,14 @@ pub enum Command {
     Spec(SpecArgs),
     /// Print what this runtime supports as JSON
     Features,
-    #[command(hide = true, name = crate::init::request::HIDDEN)]
-    Init {
-        /// The request's descriptor
-        request: String,
-    },
+    /// Print what a container uses, once or again and again
+    Events(EventsArgs),
+    /// Save a running container: not supported
+    #[command(hide = true)]
+    Checkpoint(Unsupported),
+    /// Go on with a saved container: not supported
+    #[command(hide = true)]
+    Restore(Unsupported),
 }
 
 /// A container's id.
@@ -148,6 +160,9 @@ pub struct CreateArgs {
     /// Change the root without pivot_root: not supported
     #[arg(long)]
     pub no_pivot: bool,
+    /// Accepted for engines; this runtime makes no subreaper
+    #[arg(long)]
+    pub no_subreaper: bool,
     /// The container's id
     #[arg(value_name = "ID")]
     pub id: String,
@@ -159,6 +174,9 @@ pub struct KillArgs {
     /// To every process of the container
     #[arg(short, long)]
     pub all: bool,
+    /// The id is a pattern: not supported
+    #[arg(short, long)]
+    pub regex: bool,
     /// The container
     #[arg(value_name = "ID")]
     pub id: String,
@@ -173,6 +191,9 @@ pub struct DeleteArgs {
     /// Kill it first; fine if it does not exist
     #[arg(short, long)]
     pub force: bool,
+    /// The id is a pattern: not supported
+    #[arg(short, long)]
+    pub regex: bool,
     /// The container
     #[arg(value_name = "ID")]
     pub id: String,
@@ -184,6 +205,9 @@ pub struct RunArgs {
     /// Return when it has started
     #[arg(short, long)]
     pub detach: bool,
+    /// Do not remove it when it has ended
+    #[arg(long)]
+    pub keep: bool,
     /// How to make it
     #[command(flatten)]
     pub create: CreateArgs,
@@ -193,7 +217,7 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct ExecArgs {
     /// File with the process as JSON
-    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["tool", "cwd", "env", "user", "args"])]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["tool", "cwd", "env", "user", "additional_gids", "cap", "apparmor", "process_label", "args"])]
     pub process: Option<PathBuf>,
     /// Run the agent tool of this name
     #[arg(long, value_name = "NAME")]
@@ -207,6 +231,27 @@ pub struct ExecArgs {
     /// User and group in numbers
     #[arg(short, long, value_name = "UID[:GID]", value_parser = crate::lifecycle::exec::parse_user)]
     pub user: Option<(u32, Option<u32>)>,
+    /// A further group
+    #[arg(short = 'g', long, value_name = "GID")]
+    pub additional_gids: Vec<u32>,
+    /// A further capability
+    #[arg(short, long, value_name = "CAPABILITY")]
+    pub cap: Vec<String>,
+    /// AppArmor profile: only `unconfined` is supported
+    #[arg(long, value_name = "PROFILE")]
+    pub apparmor: Option<String>,
+    /// SELinux label: not supported
+    #[arg(long, value_name = "LABEL")]
+    pub process_label: Option<String>,
+    /// Accepted for engines; a guest never gains privileges
+    #[arg(long)]
+    pub no_new_privs: bool,
+    /// Another cgroup of the container: not supported
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Option<String>,
+    /// Also in a paused container: not supported
+    #[arg(long)]
+    pub ignore_paused: bool,
     /// Give it a terminal
     #[arg(short, long)]
     pub tty: bool,
@@ -265,15 +310,40 @@ pub enum ListFormat {
     Json,
 }
 
-/// How to change limits.
+/// What to print about a container.
 #[derive(Debug, Args)]
-pub struct UpdateArgs {
-    /// File with `linux.resources` as JSON; `-` for standard input
-    #[arg(short, long, value_name = "FILE")]
-    pub resources: PathBuf,
+pub struct EventsArgs {
+    /// Print what it uses now, and no more
+    #[arg(long)]
+    pub stats: bool,
+    /// Time between two reports
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = interval)]
+    pub interval: std::time::Duration,
     /// The container
     #[arg(value_name = "ID")]
     pub id: String,
+}
+
+/// A time in seconds or with the unit `ms`, `s` or `m`.
+fn interval(text: &str) -> Result<std::time::Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" => 60_000,
+        _ => 0,
+    };
+    match digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)) {
+        Some(milliseconds @ 1..) => Ok(std::time::Duration::from_millis(milliseconds)),
+        _ => Err(format!("`{text}` is not a time such as 5s or 500ms")),
+    }
+}
+
+/// The arguments of a command that this runtime does not have.
+#[derive(Debug, Args)]
+pub struct Unsupported {
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
 }
 
 /// Where to write a config.json.
@@ -282,6 +352,12 @@ pub struct SpecArgs {
     /// The bundle's directory
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub bundle: PathBuf,
+    /// Another file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// For a user other than root: a user namespace, and no cgroups
+    #[arg(long)]
+    pub rootless: bool,
 }
 
 #[cfg(test)]
@@ -307,6 +383,15 @@ mod tests {
             "ps --format json ID",
             "update --resources - ID",
             "update --resources=F ID",
+            "update --memory 64m --memory-swap -1 --cpu-quota 5000 --pids-limit -1 ID",
+            "--rootless auto --criu /sbin/criu state ID",
+            "run --keep --no-subreaper --no-new-keyring ID",
+            "exec -g 5 -c CAP_CHOWN --apparmor unconfined --no-new-privs ID ls",
+            "events --stats ID",
+            "events --interval 500ms ID",
+            "checkpoint --image-path P --work-path W --leave-running ID",
+            "restore --image-path P --bundle B -d ID",
+            "spec --rootless -f F",
             "--version",
             "pause ID",
             "resume ID",
@@ -339,6 +424,13 @@ mod tests {
             "kill",
             "exec --process F --tool T ID",
             "list -f xml",
+            "update ID",
+            "update --memory -5 ID",
+            "update --memory 5x ID",
+            "update --memory 99999999999t ID",
+            "update -r F --memory 5m ID",
+            "events --interval 0s ID",
+            "events --interval 5h ID",
             "nope",
         ] {
             assert!(parse(line).is_err(), "{line}");
