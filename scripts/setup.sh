@@ -3,7 +3,8 @@
 #
 #   scripts/setup.sh build    a C compiler for the Rust toolchain's linker
 #   scripts/setup.sh guests   these and the toolchains of the demo's guest programs
-#   scripts/setup.sh test     these and what the tests need
+#   scripts/setup.sh engines  container engines, and what their tests need
+#   scripts/setup.sh test     guests, engines, and what the other tests need
 #   scripts/setup.sh bench    these and the peers: crun, runc
 set -euo pipefail
 
@@ -13,18 +14,21 @@ die() { printf '%s\n' "setup: error: $*" >&2; exit 1; }
 build=(gcc libc6-dev make)
 guests=(clang-22 lld-22 wasi-libc libclang-rt-22-dev-wasm32 byacc binutils xz-utils bzip2)
 tests=(tcl rustc-web cargo-web rust-web-src openssl nodejs)
+engines=(podman conmon containerd docker.io crun runc containernetworking-plugins iptables catatonit skopeo busybox-static
+  iproute2 bsdutils util-linux)
 bench=(crun runc)
 
 case ${1:-} in
 build) packages=("${build[@]}") ;;
 guests) packages=("${build[@]}" "${guests[@]}") ;;
-test) packages=("${build[@]}" "${guests[@]}" "${tests[@]}") ;;
+engines) packages=("${engines[@]}") ;;
+test) packages=("${build[@]}" "${guests[@]}" "${engines[@]}" "${tests[@]}") ;;
 bench) packages=("${build[@]}" "${guests[@]}" "${tests[@]}" "${bench[@]}") ;;
-*) die "usage: scripts/setup.sh build|guests|test|bench" ;;
+*) die "usage: scripts/setup.sh build|guests|engines|test|bench" ;;
 esac
 
 # Programs that may have come another way than by apt.
-if [ "$1" != build ]; then
+if [ "$1" != build ] && [ "$1" != engines ]; then
   command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 || packages+=(python3 python3-pip)
   command -v npm >/dev/null || packages+=(npm)
 fi

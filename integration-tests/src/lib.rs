@@ -7,6 +7,7 @@
 
 pub mod cases;
 pub mod command;
+pub mod engines;
 pub mod node;
 pub mod reference;
 pub mod scratch;

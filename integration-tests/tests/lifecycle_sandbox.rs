@@ -121,7 +121,10 @@ fn identity_capabilities_and_limits() {
     bundle.edit(|config| {
         config["process"]["user"] = json!({"uid": 1000, "gid": 1001, "additionalGids": [7, 8], "umask": 63});
         let all = json!(["CAP_KILL", "CAP_CHOWN"]);
-        config["process"]["capabilities"] = json!({"bounding": all, "permitted": ["CAP_KILL"], "effective": ["CAP_KILL"]});
+        config["process"]["capabilities"] = json!({
+            "bounding": all, "permitted": all, "effective": all,
+            "inheritable": ["CAP_KILL"], "ambient": ["CAP_KILL"]
+        });
         config["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 100}, {"type": "RLIMIT_CORE", "soft": 0, "hard": 0}]);
         config["process"]["oomScoreAdj"] = json!(500);
         config["hostname"] = json!("inside");
@@ -138,7 +141,9 @@ fn identity_capabilities_and_limits() {
     assert_eq!(status_field(pid, "Gid"), "1001 1001 1001 1001");
     assert_eq!(status_field(pid, "Groups"), "7 8");
     assert_eq!(status_field(pid, "Umask"), "0077");
+    // A user keeps the ambient ones alone, as after an exec.
     assert_eq!(status_field(pid, "CapEff"), format!("{:016x}", 1 << 5));
+    assert_eq!(status_field(pid, "CapPrm"), format!("{:016x}", 1 << 5));
     assert_eq!(status_field(pid, "CapBnd"), format!("{:016x}", 1 << 5 | 1));
     assert_eq!(status_field(pid, "NoNewPrivs"), "1");
     assert_eq!(
@@ -417,4 +422,38 @@ fn receive_descriptor(stream: &std::os::unix::net::UnixStream) -> fs::File {
     };
     // SAFETY: the kernel has just made it for this process.
     unsafe { fs::File::from_raw_fd(fd) }
+}
+
+#[test]
+fn every_thread_has_given_up_the_same_and_stands_behind_the_second_wall() {
+    let (node, id) = (Node::new(), unique("threads"));
+    let bundle = node.bundle("b", &["/bin/loop"]).named(&id);
+    bundle.edit(|config| {
+        config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
+        config["linux"].as_object_mut().unwrap().remove("seccomp");
+    });
+    node.create(&bundle, &id).success();
+    node.run(&["start", &id]).success();
+    let pid = node.pid(&id);
+    wait_until("it runs", || {
+        fs::read_dir(format!("/proc/{pid}/task")).unwrap().count() > 1
+    });
+    for task in fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+        let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+        let field = |name: &str| {
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap();
+            line.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(field("Uid:"), "1000 1000 1000 1000");
+        assert_eq!(field("CapEff:"), "0000000000000000");
+        assert_eq!(field("NoNewPrivs:"), "1");
+        // Without a profile of config.json there is the runtime's own filter.
+        assert_eq!(
+            (field("Seccomp:"), field("Seccomp_filters:")),
+            ("2".into(), "1".into())
+        );
+    }
 }

@@ -1,0 +1,140 @@
+//! The images: [`GUEST`], a signed megabinary, and [`NATIVE`], native programs that do the same at
+//! the same paths, for a runtime that runs such.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use super::{Podman, Room};
+use crate::command::run;
+use crate::node::megabin;
+use crate::subject;
+
+/// The image of a megabinary.
+pub const GUEST: &str = "localhost/guest:1";
+/// The image of native programs.
+pub const NATIVE: &str = "localhost/native:1";
+
+/// Names of busybox and toybox alike.
+const TOOLS: [&str; 12] = [
+    "cat", "echo", "env", "false", "ls", "sleep", "sort", "touch", "true", "wc", "printf", "head",
+];
+
+/// Ends with the code that its argument says.
+const EXIT: &str = r#"(module
+    (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+    (memory (export "memory") 1)
+    (func (export "_start") (local $at i32) (local $code i32)
+        (drop (call $sizes (i32.const 0) (i32.const 4)))
+        (drop (call $args (i32.const 16) (i32.const 1024)))
+        (local.set $at (i32.load (i32.const 20)))
+        (loop $next
+            (if (i32.eqz (i32.load8_u (local.get $at))) (then (call $exit (local.get $code))))
+            (local.set $code (i32.add
+                (i32.mul (local.get $code) (i32.const 10))
+                (i32.sub (i32.load8_u (local.get $at)) (i32.const 48))))
+            (local.set $at (i32.add (local.get $at) (i32.const 1)))
+            (br $next))))"#;
+
+/// Takes a megabyte after the other, and writes to it, until it is killed.
+const HOG: &str = r#"(module (memory (export "memory") 1)
+    (func (export "_start") (local $page i32)
+        (loop $next
+            (local.set $page (memory.grow (i32.const 16)))
+            (if (i32.lt_s (local.get $page) (i32.const 0)) (then unreachable))
+            (memory.fill (i32.shl (local.get $page) (i32.const 16)) (i32.const 7) (i32.const 1048576))
+            (br $next))))"#;
+
+/// Makes both and loads them into podman.
+///
+/// # Panics
+///
+/// When a guest or busybox is not there.
+pub fn make(room: &Room) {
+    guest(room);
+    native(room);
+    let podman = Podman::new(room, "megarun");
+    let archive = room.path("images/guest.tar");
+    podman
+        .run(&["load", "-i", &archive.to_string_lossy()])
+        .success();
+    let tar = room.path("images/native.tar");
+    podman
+        .run(&["import", &tar.to_string_lossy(), NATIVE])
+        .success();
+}
+
+fn guest(room: &Room) {
+    let dir = room.path("images");
+    let toybox = subject::guests().join(".cache/wasm/toybox.wasm");
+    fs::copy(&toybox, dir.join("toybox.wasm"))
+        .unwrap_or_else(|error| panic!("{}: {error}; run `make test`", toybox.display()));
+    let links: Vec<String> = TOOLS[1..]
+        .iter()
+        .map(|name| format!("\"/bin/{name}\""))
+        .collect();
+    let mut recipe = format!(
+        "name = \"guest\"\nversion = \"1.0\"\n[rootfs]\ncopy = [\"root\"]\n\
+         [[binary]]\npath = \"/bin/cat\"\nmodule = \"toybox.wasm\"\nlinks = [{}]\n",
+        links.join(", ")
+    );
+    for (name, text) in [("exit", EXIT), ("hog", HOG)] {
+        let wasm = wat::parse_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        fs::write(dir.join(format!("{name}.wasm")), wasm).expect("writing a guest");
+        recipe += &format!("[[binary]]\npath = \"/bin/{name}\"\nmodule = \"{name}.wasm\"\n");
+    }
+    fs::write(dir.join("recipe.toml"), recipe).expect("writing the recipe");
+    data(&dir.join("root"));
+    let keys = dir.join("keys");
+    megabin(&["keygen", "--key-id", "test", "--out"], &[&keys]).success();
+    fs::copy(keys.join("test.pem"), room.path("trust/test.pem")).expect("trusting the key");
+    let built = dir.join("built");
+    let (key, recipe) = (keys.join("test.key"), dir.join("recipe.toml"));
+    megabin(
+        &["build", "--key"],
+        &[&key, &recipe, Path::new("-o"), &built],
+    )
+    .success();
+    let archive = dir.join("guest.tar");
+    megabin(&["image", "--tag", GUEST, "-o"], &[&archive, &built]).success();
+}
+
+/// What both images have besides their programs.
+fn data(root: &Path) {
+    for name in ["bin", "data", "etc", "tmp"] {
+        fs::create_dir_all(root.join(name)).expect("a directory of our own");
+    }
+    fs::write(root.join("data/word"), "moon\n").expect("writing a file");
+    let sticky = fs::Permissions::from_mode(0o1777);
+    fs::set_permissions(root.join("tmp"), sticky).expect("setting a mode");
+}
+
+fn native(room: &Room) {
+    let root = room.path("images/native");
+    data(&root);
+    let busybox = Path::new("/bin/busybox");
+    fs::copy(busybox, root.join("bin/busybox"))
+        .unwrap_or_else(|error| panic!("/bin/busybox: {error}; run `scripts/setup.sh test`"));
+    for name in TOOLS.into_iter().chain(["sh"]) {
+        symlink("busybox", root.join("bin").join(name)).expect("making a link");
+    }
+    for (name, script) in [
+        ("exit", "exit $1"),
+        ("hog", "x=moon\nwhile :; do x=$x$x; done"),
+    ] {
+        let path = root.join("bin").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("writing a script");
+        let executable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(&path, executable).expect("setting a mode");
+    }
+    let mut tar = Command::new("tar");
+    tar.arg("-C")
+        .arg(&root)
+        .arg("-cf")
+        .arg(room.path("images/native.tar"))
+        .arg(".");
+    run(&mut tar).success();
+}
