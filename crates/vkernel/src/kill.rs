@@ -255,11 +255,17 @@ impl KillToken {
     /// As [`KillToken::kick`], for a process that has not noticed its end for long: it may be in
     /// a handler that never returns, on top of interrupted code.
     pub fn kick_hard(&self, engine: &Engine) {
-        if self.0.handling.load(Ordering::Acquire) && self.signals(|s| s.verdict().ends()) {
+        if self.0.handling.load(Ordering::Acquire) && self.must_end() {
             for _ in 0..=HANDLER_EPOCHS {
                 engine.increment_epoch();
             }
         }
+    }
+
+    /// Whether a signal demands the process's end.
+    #[must_use]
+    pub fn must_end(&self) -> bool {
+        self.attention() && self.signals(|signals| signals.verdict().ends())
     }
 
     /// Says whether a handler runs on top of interrupted code.

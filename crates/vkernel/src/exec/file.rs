@@ -40,8 +40,12 @@ enum Kind {
 }
 
 impl Contents {
-    /// Reads the whole of the file once, from where it stands, which is its start.
-    pub fn read(executable: &Executable) -> Result<Contents, Errno> {
+    /// Reads the whole of the file once, from where it stands, which is its start. A file may be
+    /// larger than anybody waits for: `EINTR` as soon as `given_up` says so.
+    pub fn read(executable: &Executable, given_up: impl Fn() -> bool) -> Result<Contents, Errno> {
+        if given_up() {
+            return Err(Errno::INTR);
+        }
         let file = &executable.fd;
         let size = usize::try_from(executable.size).unwrap_or(usize::MAX);
         // One more than the size, so that the first read sees the end of a small file.
@@ -76,6 +80,9 @@ impl Contents {
                 } else {
                     data.extend_from_slice(&buffer[..len]);
                 }
+            }
+            if given_up() {
+                return Err(Errno::INTR);
             }
             if len < chunk {
                 let digest = Digest::from_bytes(hash.finalize().into());
@@ -152,7 +159,7 @@ mod tests {
             path: Vec::new(),
             size,
         };
-        Contents::read(&executable).unwrap()
+        Contents::read(&executable, || false).unwrap()
     }
 
     #[test]

@@ -14,6 +14,7 @@ use megabinary::digest::Digest;
 
 use crate::audit::{Audit, Decision};
 use crate::errno::Errno;
+use crate::kill::KillToken;
 use crate::plan::{ExecRule, Plan, Target};
 use crate::process::Program;
 
@@ -65,29 +66,34 @@ pub struct Found<'p> {
 pub struct Caller<'c> {
     /// Its number, for records.
     pub pid: u32,
-    /// The program it runs; none for the host, whom no list binds.
-    program: Option<&'c Program>,
+    /// The program it runs, and what may end it meanwhile; none for the host, whom no list binds.
+    process: Option<(&'c Program, &'c KillToken)>,
 }
 
 impl<'c> Caller<'c> {
     /// The host, on behalf of process `pid` to be.
     #[must_use]
     pub fn host(pid: u32) -> Caller<'c> {
-        Caller { pid, program: None }
+        Caller { pid, process: None }
     }
 
     /// A process that runs `program`.
     #[must_use]
-    pub fn process(pid: u32, program: &'c Program) -> Caller<'c> {
+    pub fn process(pid: u32, program: &'c Program, kill: &'c KillToken) -> Caller<'c> {
         Caller {
             pid,
-            program: Some(program),
+            process: Some((program, kill)),
         }
+    }
+
+    /// Whether nobody wants an answer any more.
+    fn must_end(&self) -> bool {
+        self.process.is_some_and(|(_, kill)| kill.must_end())
     }
 
     /// Whether the manifest lets it execute `target` (manifest.md, `exec`).
     fn may_execute(&self, plan: &Plan, target: &Target<'_>) -> bool {
-        let Some(program) = self.program else {
+        let Some((program, _)) = self.process else {
             return true;
         };
         if plan.exec_rule() == ExecRule::Any {
@@ -114,11 +120,11 @@ pub fn find<'p>(
     let pid = caller.pid;
     let found = match target {
         ExecTarget::Search(name) => search::search(name, search_path, |path| {
-            by_path(plan, path, open, audit, pid)
+            by_path(plan, path, open, audit, caller)
         }),
-        ExecTarget::Path(path) => by_path(plan, path, open, audit, pid),
+        ExecTarget::Path(path) => by_path(plan, path, open, audit, caller),
         ExecTarget::Digest(digest) => match plan.lookup(digest) {
-            Some(target) => known(plan, target, open),
+            Some(target) => known(plan, target, open, audit, caller),
             None => {
                 audit.exec(pid, "", Some(*digest), None, Decision::Unknown);
                 Err(ExecError::UnknownDigest {
@@ -128,7 +134,7 @@ pub fn find<'p>(
             }
         },
         ExecTarget::Tool(name) => match plan.tool(name) {
-            Some(target) => known(plan, target, open),
+            Some(target) => known(plan, target, open, audit, caller),
             None => {
                 audit.exec(pid, name, None, None, Decision::Unknown);
                 Err(ExecError::UnknownTool {
@@ -162,14 +168,15 @@ fn by_path<'p>(
     path: &[u8],
     open: &OpenExecutable<'_>,
     audit: &Audit,
-    pid: u32,
+    caller: Caller<'_>,
 ) -> Result<Found<'p>, ExecError> {
     let shown = || String::from_utf8_lossy(path).into_owned();
     let executable = open(path).map_err(|errno| ExecError::open(shown(), errno))?;
-    let contents = Contents::read(&executable).map_err(|errno| ExecError::Read {
-        path: shown(),
-        errno,
-    })?;
+    let contents =
+        Contents::read(&executable, || caller.must_end()).map_err(|errno| ExecError::Read {
+            path: shown(),
+            errno,
+        })?;
     let label = text(executable.path);
     let Some(target) = plan.lookup(contents.digest()) else {
         // The manifest may name the path as asked for or where the links lead.
@@ -197,7 +204,7 @@ fn by_path<'p>(
                 },
             ),
         };
-        audit.exec(pid, &label, Some(found), None, decision);
+        audit.exec(caller.pid, &label, Some(found), None, decision);
         return Err(error);
     };
     let script = contents
@@ -228,6 +235,8 @@ fn known<'p>(
     plan: &'p Plan,
     target: Target<'p>,
     open: &OpenExecutable<'_>,
+    audit: &Audit,
+    caller: Caller<'_>,
 ) -> Result<Found<'p>, ExecError> {
     let label = target
         .tool_name()
@@ -241,12 +250,15 @@ fn known<'p>(
             path: path.to_owned(),
             errno,
         };
-        let contents = Contents::read(&executable).map_err(read)?;
-        if contents.digest() != target.digest() {
+        let contents = Contents::read(&executable, || caller.must_end()).map_err(read)?;
+        let (found, expected) = (*contents.digest(), *target.digest());
+        if found != expected {
+            let decision = Decision::Modified { expected };
+            audit.exec(caller.pid, path, Some(found), None, decision);
             return Err(ExecError::Modified {
                 path: path.to_owned(),
-                found: *contents.digest(),
-                expected: *target.digest(),
+                found,
+                expected,
                 container: *plan.container_id(),
             });
         }

@@ -74,7 +74,7 @@ pub fn spawn(
     let prepared = Prepared::new(
         &kernel.0,
         launch,
-        Caller::process(parent.pid, &parent.program),
+        Caller::process(parent.pid, &parent.program, &parent.kill),
     )?;
     let token = KillToken::new(parent.kill.signals(|own| attributes.signals(own)));
     let pid = processes.add(parent.pid, token.clone(), attributes.group)?;
@@ -120,7 +120,7 @@ pub fn exec(caller: &mut ProcState, launch: Launch) -> Result<(), SpawnError> {
     let prepared = Prepared::new(
         &system.kernel.0,
         launch,
-        Caller::process(caller.pid, &caller.program),
+        Caller::process(caller.pid, &caller.program, &caller.kill),
     )?;
     let next = System {
         depth: system.depth,
@@ -151,24 +151,30 @@ pub fn run_here(parent: &mut ProcState, wanted: impl Fn(u32) -> bool) -> HostRes
     };
     parent.kill.forget_hook();
     system.deferred = None;
-    if let Some(own) = child.state.system.as_mut() {
-        own.depth = system.depth + 1;
-    }
     let kernel = system.kernel.clone();
     parent.kill.park(std::mem::take(&mut parent.fds));
-    run::on_this_thread(&kernel, child);
-    match parent.kill.unpark() {
-        Some(fds) => {
-            parent.fds = fds;
-            Ok(true)
+    // Who ended it before it was parked found no descriptors, and does not look again.
+    let ended = parent.kill.must_end();
+    if ended {
+        run::on_a_thread(&kernel, child);
+    } else {
+        if let Some(own) = child.state.system.as_mut() {
+            own.depth = system.depth + 1;
         }
-        // The signal is in its token; this ends it in any case.
-        None => Err(parent
-            .kill
-            .check()
-            .err()
-            .unwrap_or(Fail::End(End::Signal(libc::SIGKILL)))),
+        run::on_this_thread(&kernel, child);
     }
+    if let Some(fds) = parent.kill.unpark() {
+        parent.fds = fds;
+        if !ended {
+            return Ok(true);
+        }
+    }
+    // The signal is in its token; this ends it in any case.
+    Err(parent
+        .kill
+        .check()
+        .err()
+        .unwrap_or(Fail::End(End::Signal(libc::SIGKILL))))
 }
 
 /// Why there is no child, or no other program.

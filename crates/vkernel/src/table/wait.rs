@@ -62,10 +62,17 @@ impl Processes {
         }
     }
 
-    /// Whether `pid` is one of those that `which` names.
+    /// Whether `child` is one of those that `which` names and all that `caller` can hear of
+    /// while it waits for it: with `ends_told`, that of every child.
     #[must_use]
-    pub fn names(&self, which: Which, pid: u32) -> bool {
-        (self.lock().records.get(&pid)).is_some_and(|record| which.names(pid, record))
+    pub fn waits_only_for(&self, caller: u32, which: Which, child: u32, ends_told: bool) -> bool {
+        let table = self.lock();
+        let (Ok(own), Ok(record)) = (table.get(caller), table.get(child)) else {
+            return false;
+        };
+        // Who is in a group can change meanwhile.
+        let others_count = ends_told || which != Which::Pid(child);
+        which.names(child, record) && !(others_count && own.children.len() > 1)
     }
 }
 

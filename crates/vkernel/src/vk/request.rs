@@ -19,7 +19,8 @@ const MAX_STRINGS: usize = 2 << 20;
 /// The most descriptor actions of one call.
 const MAX_ACTIONS: u32 = 4096;
 
-/// The longest name of what is executed, in bytes.
+/// The longest name of what is executed and path of an action, in bytes: a path's limit. What an
+/// action names is copied, and many may name the same.
 const MAX_NAME: u32 = 4095;
 
 /// Bytes of an `action`.
@@ -186,7 +187,10 @@ fn action(mem: &GuestMem<'_>, bytes: &[u8]) -> Result<Action, Errno> {
         u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
     };
     let (fd, other) = (word(1), word(2));
-    let path = || mem.slice(word(3), word(4)).map(<[u8]>::to_vec);
+    let path = || match word(4) {
+        0..=MAX_NAME => mem.slice(word(3), word(4)).map(<[u8]>::to_vec),
+        _ => Err(Errno::NAMETOOLONG),
+    };
     Ok(match word(0) {
         0 => Action::Close(fd),
         1 => Action::Dup2(fd, other),
@@ -353,6 +357,12 @@ mod tests {
         assert_eq!(memory.extras().err(), Some(Errno::INVAL));
         memory.words(2000, &[2, 0, 512]);
         assert_eq!(memory.extras().err(), Some(Errno::INVAL));
+        for op in [2, 3] {
+            for (len, expected) in [(4095, None), (4096, Some(Errno::NAMETOOLONG))] {
+                memory.words(2000, &[op, 0, 0, 1000, len, 0]);
+                assert_eq!(memory.extras().err(), expected, "a path of {len}");
+            }
+        }
         memory.words(64 + 24, &[2000, 4097, 0, 0]);
         assert_eq!(memory.extras().err(), Some(Errno::TOOBIG));
         memory.words(64 + 24, &[u32::MAX - 8, 1, 0, 0]);

@@ -7,6 +7,7 @@ use crate::errno::Errno;
 use crate::host_fn;
 use crate::kernel;
 use crate::process::{HostResult, ProcState};
+use crate::signal::Disposition;
 use crate::table::{Options, Which};
 use crate::wasi::HostCx;
 
@@ -40,6 +41,8 @@ fn wait(cx: &mut HostCx<'_>, which: i32, options: u32, pid: u32, status: u32) ->
         stopped: options & UNTRACED != 0,
         continued: options & CONTINUED != 0,
     };
+    let ends_told = (cx.proc.kill)
+        .signals(|own| matches!(own.disposition(libc::SIGCHLD), Disposition::Catch(..)));
     let (found, word) = loop {
         let seen = cx.proc.kill.events();
         if let Some(found) = processes.poll_child(own, which, options)? {
@@ -47,7 +50,9 @@ fn wait(cx: &mut HostCx<'_>, which: i32, options: u32, pid: u32, status: u32) ->
         }
         if !options.nohang
             && !options.stopped
-            && kernel::run_here(cx.proc, |child| processes.names(which, child))?
+            && kernel::run_here(cx.proc, |child| {
+                processes.waits_only_for(own, which, child, ends_told)
+            })?
         {
             continue;
         }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::errno::Errno;
-use crate::kernel::tests::guest::{pipe, spec};
+use crate::kernel::tests::guest::{ends_within, pipe, spec, write_executable};
 use crate::kernel::{ExitStatus, Limits};
 
 /// Starts so many of a program, `$many`, then does the rest.
@@ -228,4 +228,83 @@ fn alone(test: &str) -> bool {
         .unwrap();
     assert!(status.success());
     false
+}
+
+#[test]
+fn a_wait_for_any_child_hears_of_each_and_not_only_of_the_last() {
+    let container = Box::new(&[
+        Guest::new(
+            "first",
+            "(drop (call $sleep (i32.const 50))) (call $proc_exit (i32.const 3))",
+        ),
+        Guest::new("reader", READS),
+        // The reader ends when its parent has heard of the first one's end.
+        Guest::new(
+            "parent",
+            "(local $end i32)
+             (drop (call $start (global.get $path.first)))
+             (local.set $end (call $make_pipe))
+             (call $act (i32.const 1) (local.get $end) (i32.const 0))
+             (call $act (i32.const 0) (i32.load (i32.const 44)) (i32.const 0))
+             (drop (call $start (global.get $path.reader)))
+             (if (i32.ne (call $await (i32.const -1)) (i32.const 0x300)) (then unreachable))
+             (drop (call $fd_close (i32.load (i32.const 44))))
+             (if (call $await (i32.const -1)) (then unreachable))",
+        ),
+    ]);
+    let running = container.kernel.spawn(spec(&["parent"])).unwrap();
+    let ended = ends_within(&running, Duration::from_secs(10));
+    if !ended {
+        running.kill(9);
+    }
+    assert_eq!((ended, running.wait()), (true, ExitStatus::Code(0)));
+}
+
+#[test]
+fn a_kill_at_the_moment_a_parent_begins_to_run_its_child_is_not_lost() {
+    let container = Box::new(&[
+        Guest::new("child", "(drop (call $sleep (i32.const 100000)))"),
+        Guest::new(
+            "parent",
+            "(drop (call $start (global.get $path.child))) (drop (call $await (i32.const -1)))",
+        ),
+    ]);
+    for round in 0..3000u32 {
+        let running = container.kernel.spawn(spec(&["parent"])).unwrap();
+        // Every moment of the first quarter of a millisecond.
+        let moment = Duration::from_nanos(u64::from(round * 7919 % 250_000));
+        let start = Instant::now();
+        while start.elapsed() < moment {
+            std::hint::spin_loop();
+        }
+        running.kill(9);
+        assert!(ends_within(&running, Duration::from_secs(10)), "{round}");
+        assert_eq!(running.wait(), ExitStatus::Signal(9));
+    }
+}
+
+#[test]
+fn a_kill_ends_a_process_that_executes_a_file_without_end() {
+    let container = Box::new(&[
+        Guest::new("vast", ""),
+        Guest::new(
+            "parent",
+            "(drop (call $write (i32.const 1) (i32.const 256) (i32.const 1)))
+             (drop (call $start (global.get $path.vast)))",
+        ),
+    ]);
+    let path = container.root.join("bin/vast");
+    write_executable(&path, "");
+    let vast = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    vast.set_len(1 << 40).unwrap();
+    let output = pipe();
+    let mut spec = spec(&["parent"]);
+    spec.stdio[1] = Some(output.1);
+    let running = container.kernel.spawn(spec).unwrap();
+    rustix::io::read(&output.0, &mut [0; 1]).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    running.kill(15);
+    let ended = ends_within(&running, Duration::from_secs(10));
+    vast.set_len(0).unwrap();
+    assert_eq!((ended, running.wait()), (true, ExitStatus::Signal(15)));
 }

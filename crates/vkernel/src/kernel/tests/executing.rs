@@ -262,3 +262,21 @@ fn descriptors_handed_in_follow_the_root_directory() {
     assert_eq!(container.try_run(spec).0, Ok(ExitStatus::Code(0)));
     assert_eq!(drain(second.0), "hello\n");
 }
+
+#[test]
+fn a_script_that_is_named_and_was_modified_is_recorded() {
+    let scripts = [("/bin/report", "print(1)", "three")];
+    let container = Box::build(&[Guest::new("three", "")], &scripts, Limits::default());
+    write_executable(&container.root.join("bin/report"), "print(2)");
+    let expected = Digest::of(b"print(1)");
+    let named = ProcessSpec {
+        target: ExecTarget::Digest(expected),
+        ..spec(&["report"])
+    };
+    assert!(container.try_run(named).0.is_err());
+    let records = container.records.lock().unwrap();
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].path, "/bin/report");
+    assert_eq!(records[0].digest, Some(Digest::of(b"print(2)")));
+    assert_eq!(records[0].decision, Decision::Modified { expected });
+}

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use megabinary::digest::Digest;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wasmtime::Engine;
 
 use crate::artifact::{Cache, CacheKey};
@@ -344,6 +345,13 @@ pub fn write_executable(path: &std::path::Path, text: &str) {
 
 pub fn pipe() -> (OwnedFd, OwnedFd) {
     rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap()
+}
+
+/// Whether the process ends by itself before `limit` is over.
+pub fn ends_within(running: &Running, limit: std::time::Duration) -> bool {
+    let ended = PollFd::from_borrowed_fd(running.ended(), PollFlags::IN);
+    let limit = Timespec::try_from(limit).unwrap();
+    poll(&mut [ended], Some(&limit)).unwrap() == 1
 }
 
 pub fn null() -> Option<OwnedFd> {
