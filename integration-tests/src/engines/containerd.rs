@@ -66,6 +66,11 @@ impl Containerd {
         containerd
     }
 
+    /// A task's id that no other test program on this machine uses: cgroups are named by it.
+    pub fn id(name: &str) -> String {
+        format!("{name}-{}", std::process::id())
+    }
+
     /// `ctr` with `args`, in which `RUNTIME` stands for the options that choose the runtime under
     /// test.
     pub fn command(&self, args: &[&str]) -> Command {

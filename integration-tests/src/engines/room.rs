@@ -54,6 +54,8 @@ impl Room {
 
     fn new() -> Self {
         subject::require_root();
+        // Before anything is made that only the room would remove.
+        let megabin = subject::megabin();
         // Below /run only root writes; kept: the room removes it itself.
         let dir = tempfile::Builder::new()
             .prefix("megarun-room-")
@@ -68,7 +70,7 @@ impl Room {
             dir.join("trust"),
             dir.join("cache"),
             dir.join("audit.jsonl"),
-            subject::megabin(),
+            megabin,
         );
         fs::write(dir.join("megarun.toml"), config).expect("writing the configuration");
         let namespaces = ["--mount", "--pid", "--net", "--fork", "--mount-proc"];

@@ -64,6 +64,9 @@ impl Runtime {
         let mut config = runtime.spec(&[]);
         config["process"]["terminal"] = json!(false);
         config["process"]["args"] = json!(["sleep", "1000"]);
+        // No other test program on this machine uses it.
+        let cgroup = format!("/megarun-room-{}-{test}-{name}", std::process::id());
+        config["linux"]["cgroupsPath"] = json!(cgroup);
         // A host without CAP_SYS_RESOURCE may not raise them.
         config["process"]["rlimits"] = json!([]);
         fs::write(runtime.bundle.join("config.json"), config.to_string())

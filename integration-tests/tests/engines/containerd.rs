@@ -4,10 +4,11 @@ use integration_tests::engines::{Containerd, GUEST};
 
 #[track_caller]
 fn run(options: &[&str], id: &str, command: &[&str]) -> (i32, String, String) {
+    let id = Containerd::id(id);
     let args = [
         &["run", "--rm", "RUNTIME"][..],
         options,
-        &[GUEST, id],
+        &[GUEST, &id],
         command,
     ]
     .concat();
@@ -58,11 +59,13 @@ fn what_is_not_there_is_said_in_words() {
 #[test]
 fn a_task_lives() {
     let containerd = Containerd::shared();
-    let run = ["run", "-d", "RUNTIME", GUEST, "task", "/bin/sleep", "1000"];
+    let task = Containerd::id("task");
+    let task = task.as_str();
+    let run = ["run", "-d", "RUNTIME", GUEST, task, "/bin/sleep", "1000"];
     containerd.run(&run).success();
-    assert!(containerd.becomes("task", "RUNNING"));
+    assert!(containerd.becomes(task, "RUNNING"));
     let exec = |id: &str, command: &[&str]| {
-        let args = [&["task", "exec", "--exec-id", id, "task"][..], command].concat();
+        let args = [&["task", "exec", "--exec-id", id, task][..], command].concat();
         containerd.run(&args)
     };
     assert_eq!(exec("e1", &["cat", "/data/word"]).success().out(), "moon\n");
@@ -75,22 +78,22 @@ fn a_task_lives() {
     );
     assert!(
         containerd
-            .run(&["task", "ps", "task"])
+            .run(&["task", "ps", task])
             .success()
             .out()
             .lines()
             .count()
             >= 2
     );
-    let metrics = containerd.run(&["task", "metrics", "task"]).success().out();
+    let metrics = containerd.run(&["task", "metrics", task]).success().out();
     for part in ["memory.usage_in_bytes", "cpuacct.usage", "pids.current"] {
         assert!(metrics.contains(part), "{metrics}");
     }
-    containerd.run(&["task", "pause", "task"]).success();
-    assert!(containerd.becomes("task", "PAUSED"));
-    containerd.run(&["task", "resume", "task"]).success();
-    assert!(containerd.becomes("task", "RUNNING"));
-    let checkpoint = containerd.run(&["task", "checkpoint", "task"]);
+    containerd.run(&["task", "pause", task]).success();
+    assert!(containerd.becomes(task, "PAUSED"));
+    containerd.run(&["task", "resume", task]).success();
+    assert!(containerd.becomes(task, "RUNNING"));
+    let checkpoint = containerd.run(&["task", "checkpoint", task]);
     assert_ne!(checkpoint.code, 0);
     assert!(
         checkpoint.err().contains("checkpoint"),
@@ -98,16 +101,16 @@ fn a_task_lives() {
         checkpoint.err()
     );
     containerd
-        .run(&["task", "kill", "-s", "TERM", "task"])
+        .run(&["task", "kill", "-s", "TERM", task])
         .success();
-    assert!(containerd.becomes("task", "STOPPED"));
+    assert!(containerd.becomes(task, "STOPPED"));
     // As the engine does when it is not sure.
-    containerd.run(&["task", "kill", "--all", "-s", "KILL", "task"]);
-    let removed = containerd.run(&["task", "rm", "task"]);
+    containerd.run(&["task", "kill", "--all", "-s", "KILL", task]);
+    let removed = containerd.run(&["task", "rm", task]);
     assert!(
         removed.err().contains("143") || removed.code == 0,
         "{}",
         removed.err()
     );
-    containerd.run(&["container", "rm", "task"]).success();
+    containerd.run(&["container", "rm", task]).success();
 }

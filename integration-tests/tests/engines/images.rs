@@ -51,7 +51,8 @@ fn every_loader_takes_both_formats() {
         let images = containerd.run(&["image", "ls", "-q"]).success().out();
         assert!(images.lines().any(|line| line == tag), "{images}");
         assert!(images.lines().any(|line| line == GUEST), "{images}");
-        let run = ["run", "--rm", "RUNTIME", &tag, format, "cat", "/data/word"];
+        let id = Containerd::id(format);
+        let run = ["run", "--rm", "RUNTIME", &tag, &id, "cat", "/data/word"];
         assert_eq!(containerd.run(&run).success().out(), "moon\n");
     }
 }
