@@ -173,8 +173,11 @@ fn what_is_not_listed_is_not_executed() {
             &format!("\"{}/.cache", subject::guests().display()),
         )
         .replace(
-            "[\"rootfs\"]",
-            &format!("[\"{}/recipes/rootfs\"]", subject::guests().display()),
+            "[\"rootfs\", \"../..",
+            &format!(
+                "[\"{0}/recipes/rootfs\", \"{0}/..",
+                subject::guests().display()
+            ),
         )
         .replace(
             "name = \"runners\"\n",
@@ -199,4 +202,75 @@ fn what_is_not_listed_is_not_executed() {
         ["nil", "exit", "127"]
     );
     assert!(container.audit().contains(r#""decision":"not-listed""#));
+}
+
+fn python(container: &Container, script: &str) -> Output {
+    container.run(&[
+        "python3",
+        "-c",
+        &format!("import sys; sys.path.insert(0, '/')\n{script}"),
+    ])
+}
+
+#[test]
+fn python_runs_programs_as_it_does_everywhere() {
+    let script = r#"
+import vkernel, subprocess, os, shutil
+run = lambda *args, **more: subprocess.run(args, capture_output=True, text=True, **more)
+print(run("echo", "hello").stdout, end="")
+print(run("wc", "-c", input="twelve bytes").stdout, end="")
+print(len(run("cat", input="x" * 3_000_000).stdout))
+print(run("env", env={"ONLY": "this"}).stdout, end="")
+print(run("false").returncode, run("env", "nope").returncode, run("cat", "/nope").stderr, end="")
+print(run("check", "child", "cwd", cwd="/data").stdout, end="")
+first = subprocess.Popen(["seq", "5"], stdout=subprocess.PIPE)
+second = subprocess.Popen(["wc", "-l"], stdin=first.stdout, stdout=subprocess.PIPE, text=True)
+first.stdout.close()
+print(second.communicate()[0], first.wait(), second.wait())
+endless = subprocess.Popen(["yes"], stdout=subprocess.PIPE)
+endless.stdout.read(2)
+endless.terminate()
+print(endless.wait())
+try: subprocess.run(["sleep", "100"], timeout=0.2)
+except subprocess.TimeoutExpired: print("timed out")
+for wrong in (dict(args=["nope"]), dict(args=["echo"], cwd="/nope"), dict(args=["/data"])):
+    try: subprocess.run(**wrong)
+    except OSError as error: print(type(error).__name__, error.filename)
+print(os.system("false") >> 8, subprocess.check_output("echo by a shell", shell=True, text=True), end="")
+print(shutil.which("sh"), shutil.which("nope"), os.getpid(), os.getppid())
+print(run("check", "child", "fds").stdout)
+"#;
+    let output = python(&Container::new(), script);
+    let expected = "hello\n12\n3000000\nONLY=this\n1 127 cat: /nope: No such file or directory\n/data\n\
+        5\n 0 0\n-15\ntimed out\nFileNotFoundError nope\nFileNotFoundError /nope\n\
+        PermissionError /data\n1 by a shell\n/bin/sh None 1 0\n0 1 2 \n";
+    assert_eq!(output.out(), expected, "{}", output.err());
+}
+
+#[test]
+fn python_makes_processes_only_with_the_rights_to() {
+    let recipe = fs::read_to_string(subject::recipe("processes")).expect("it was found");
+    let text = recipe
+        .replace("\"clone\", ", "")
+        .replace(
+            "\"../.cache",
+            &format!("\"{}/.cache", subject::guests().display()),
+        )
+        .replace(
+            "[\"rootfs\", \"../..",
+            &format!(
+                "[\"{0}/recipes/rootfs\", \"{0}/..",
+                subject::guests().display()
+            ),
+        );
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path().join("less.toml");
+    fs::write(&path, text).expect("writing the recipe");
+    let script = "
+import vkernel, subprocess
+try: subprocess.run(['echo'])
+except PermissionError as error: print('refused')";
+    let container = Container::of(&path);
+    assert_eq!(python(&container, script).success().out(), "refused\n");
+    assert!(container.audit().contains(r#""call":"spawn""#));
 }

@@ -20,7 +20,7 @@ struct vk_request {
 	const char *search;
 };
 
-enum vk_op { VK_CLOSE, VK_DUP2, VK_OPEN, VK_CHDIR, VK_FCHDIR, VK_CLOSEFROM };
+enum vk_op { VK_CLOSE, VK_DUP2, VK_OPEN, VK_CHDIR, VK_FCHDIR, VK_CLOSE_RANGE };
 
 struct vk_action {
 	uint32_t op, fd, arg;

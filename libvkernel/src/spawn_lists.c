@@ -71,7 +71,7 @@ int posix_spawn_file_actions_addfchdir_np(posix_spawn_file_actions_t *a, int fd)
 
 int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *a, int fd)
 {
-	return fd < 0 ? EBADF : add(a, (struct vk_action){ VK_CLOSEFROM, fd }, 0);
+	return fd < 0 ? EBADF : add(a, (struct vk_action){ VK_CLOSE_RANGE, fd, -1 }, 0);
 }
 
 int posix_spawnattr_init(posix_spawnattr_t *a)

@@ -97,9 +97,11 @@ int pclose(FILE *file)
 		*at = o->next;
 		pid_t pid = o->pid, got;
 		free(o);
+		/* Giving up what was read ahead tries to seek, which on a pipe is no error of the caller's. */
+		int status, error = errno;
 		fclose(file);
-		int status;
-		while ((got = waitpid(pid, &status, 0)) < 0 && errno == EINTR);
+		errno = error;
+		while ((got = waitpid(pid, &status, 0)) < 0 && errno == EINTR) errno = error;
 		return got < 0 ? -1 : status;
 	}
 	return done(ECHILD);

@@ -105,6 +105,10 @@ pub struct ProcState {
     pub reported: HostCallSet,
     /// How many host calls were denied.
     pub denials: u64,
+    /// What the last request by `/proc/vkernel` was answered and not yet read.
+    pub answer: Vec<u8>,
+    /// The next descriptor whose status is asked for is to be told by `/proc/vkernel`.
+    pub locating: bool,
     /// Its place among the kernel's processes; host functions under test have none.
     pub system: Option<System>,
 }

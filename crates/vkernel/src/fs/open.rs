@@ -257,6 +257,7 @@ impl Vfs {
                 }
                 Ok(OpenFile::Host(HostFile::new(self.open_text(text, ctx)?)?))
             }
+            (_, VNode::Control) => Ok(OpenFile::Virtual(node)),
             (_, VNode::Device(device)) => open_device(device, request).map(OpenFile::Host),
             _ => Err(Errno::ACCES),
         }

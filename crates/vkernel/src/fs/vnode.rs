@@ -25,6 +25,8 @@ pub enum VNode {
     Fd(u32),
     /// A file with text made when it is opened.
     Text(Text),
+    /// `/proc/vkernel`, by which a program asks for processes.
+    Control,
     /// `/dev`, where the root has none.
     Dev,
     /// A device node that the root lacks.
@@ -110,6 +112,7 @@ const PROC: &[(&str, VNode)] = &[
     ("mounts", VNode::Text(Text::Mounts)),
     ("uptime", VNode::Text(Text::Uptime)),
     ("version", VNode::Text(Text::Version)),
+    ("vkernel", VNode::Control),
 ];
 
 const PROCESS: &[(&str, VNode)] = &[
@@ -160,7 +163,7 @@ impl VNode {
                 VKind::Directory
             }
             VNode::ProcSelf | VNode::ThreadSelf | VNode::Fd(_) | VNode::DevLink(_) => VKind::Link,
-            VNode::Text(_) => VKind::File,
+            VNode::Text(_) | VNode::Control => VKind::File,
             VNode::Device(_) => VKind::Device,
         }
     }
@@ -220,7 +223,9 @@ impl VNode {
     pub fn parent(self) -> Option<VNode> {
         match self {
             VNode::Empty | VNode::Proc | VNode::Dev => None,
-            VNode::ProcSelf | VNode::ThreadSelf | VNode::Process => Some(VNode::Proc),
+            VNode::ProcSelf | VNode::ThreadSelf | VNode::Process | VNode::Control => {
+                Some(VNode::Proc)
+            }
             VNode::Fds => Some(VNode::Process),
             VNode::Fd(_) => Some(VNode::Fds),
             VNode::Text(Text::Cmdline | Text::Comm | Text::Stat | Text::Status) => {
@@ -268,6 +273,7 @@ impl VNode {
             VNode::Process => 0x1003,
             VNode::Fds => 0x1004,
             VNode::Dev => 0x1005,
+            VNode::Control => 0x1006,
             VNode::Text(text) => 0x1100 + text as u64,
             VNode::Device(device) => 0x1200 + device as u64,
             VNode::DevLink(link) => 0x1300 + link as u64,

@@ -183,6 +183,8 @@ impl Prepared {
             deliver: None,
             reported: HostCallSet::EMPTY,
             denials: 0,
+            answer: Vec::new(),
+            locating: false,
             file_size_limit: kernel.limits.file_size,
             system: Some(system),
         };

@@ -3,13 +3,13 @@
 use wasmtime::Linker;
 
 use super::MODULE;
-use super::request::{Action, Open, request, spawn_extras};
+use super::request::{Action, Open, Request, request, spawn_extras};
 use crate::descriptor::FdTable;
 use crate::errno::Errno;
 use crate::fs::Context;
 use crate::fs::resolve::{Base, Node};
 use crate::host_fn;
-use crate::kernel::{self, Launch};
+use crate::kernel::{self, Attributes, Launch};
 use crate::process::{End, Fail, HostResult, ProcState};
 use crate::rights::HostCall;
 use crate::wasi::HostCx;
@@ -22,7 +22,7 @@ pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
 }
 
 /// A caller without the right is told what a shell reports as 126.
-fn may(proc: &mut ProcState, call: HostCall) -> Result<(), Errno> {
+pub(super) fn may(proc: &mut ProcState, call: HostCall) -> Result<(), Errno> {
     proc.require(call).map_err(|_| Errno::ACCES)
 }
 
@@ -49,16 +49,27 @@ fn spawn(cx: &mut HostCx<'_>, at: u32, pid: u32) -> HostResult {
     cx.mem.slice(pid, 4)?;
     let request = request(&cx.mem, at)?;
     let (actions, attributes) = spawn_extras(&cx.mem, at)?;
+    let number = spawn_child(cx.proc, request, actions, attributes)?;
+    Ok(cx.mem.write_u32(pid, number)?)
+}
+
+/// Makes a child as asked; the caller has the right to.
+pub(super) fn spawn_child(
+    proc: &mut ProcState,
+    request: Request,
+    actions: Vec<Action>,
+    attributes: Attributes,
+) -> HostResult<u32> {
     let mut child = Inherited {
-        fds: cx.proc.fds.clone(),
-        cwd: cx.proc.cwd.clone(),
+        fds: proc.fds.clone(),
+        cwd: proc.cwd.clone(),
     };
     // The directory that the caller's library was given is not the child's.
     child
         .fds
         .close_where(|_, file| file.preopen_name().is_some());
     for action in actions {
-        child.perform(cx.proc, action)?;
+        child.perform(proc, action)?;
     }
     close_for_exec(&mut child.fds);
     let launch = Launch {
@@ -67,11 +78,10 @@ fn spawn(cx: &mut HostCx<'_>, at: u32, pid: u32) -> HostResult {
         env: request.env,
         search_path: request.search_path,
         cwd: child.cwd,
-        umask: cx.proc.umask,
+        umask: proc.umask,
         fds: child.fds,
     };
-    let number = kernel::spawn(cx.proc, launch, attributes)?;
-    Ok(cx.mem.write_u32(pid, number)?)
+    Ok(kernel::spawn(proc, launch, attributes)?)
 }
 
 /// Closes what does not survive an exec.
@@ -108,7 +118,9 @@ impl Inherited {
                 may(parent, HostCall::VkFchdir)?;
                 self.cwd = super::cwd::of_descriptor(parent, self.fds.get(fd)?)?;
             }
-            Action::CloseFrom(first) => self.fds.close_where(|fd, _| fd >= first),
+            Action::CloseRange(first, last) => {
+                self.fds.close_where(|fd, _| (first..=last).contains(&fd));
+            }
         }
         Ok(())
     }

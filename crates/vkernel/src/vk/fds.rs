@@ -26,28 +26,33 @@ const CLOEXEC: u32 = 1;
 const NONBLOCK: u32 = 2;
 
 fn pipe(cx: &mut HostCx<'_>, ends: u32, flags: u32) -> HostResult {
-    if flags & !(CLOEXEC | NONBLOCK) != 0 {
-        return Err(Errno::INVAL.into());
-    }
     cx.mem.slice(ends, 8)?;
+    let (read, write) = make_pipe(cx.proc, flags)?;
+    Ok(cx
+        .mem
+        .write_u64(ends, u64::from(read) | u64::from(write) << 32)?)
+}
+
+/// The two ends of a new pipe.
+pub(super) fn make_pipe(proc: &mut ProcState, flags: u32) -> Result<(u32, u32), Errno> {
+    if flags & !(CLOEXEC | NONBLOCK) != 0 {
+        return Err(Errno::INVAL);
+    }
     let mut how = PipeFlags::CLOEXEC;
     how.set(PipeFlags::NONBLOCK, flags & NONBLOCK != 0);
     let (read, write) = pipe_with(how).map_err(crate::fs::host_limit)?;
     let closing = flags & CLOEXEC != 0;
-    let fds = &mut cx.proc.fds;
+    let fds = &mut proc.fds;
     let read = fds.insert(Descriptor::inherited(read)?.closing_on_exec(closing))?;
     let write =
         Descriptor::inherited(write).and_then(|file| fds.insert(file.closing_on_exec(closing)));
-    let write = match write {
-        Ok(write) => write,
+    match write {
+        Ok(write) => Ok((read, write)),
         Err(error) => {
             fds.remove(read)?;
-            return Err(error.into());
+            Err(error)
         }
-    };
-    Ok(cx
-        .mem
-        .write_u64(ends, u64::from(read) | u64::from(write) << 32)?)
+    }
 }
 
 fn dup(cx: &mut HostCx<'_>, fd: u32, made: u32) -> HostResult {

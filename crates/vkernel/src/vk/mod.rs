@@ -3,6 +3,7 @@
 //! They are host functions as those of [`crate::wasi`]: they return an error number and write
 //! results where the guest says. Signal numbers, wait statuses and terminal modes are Linux's.
 
+pub(crate) mod control;
 mod cwd;
 mod exec;
 mod fds;

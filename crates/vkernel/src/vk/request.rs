@@ -43,7 +43,8 @@ pub enum Action {
     Open(u32, Vec<u8>, Open),
     Chdir(Vec<u8>),
     Fchdir(u32),
-    CloseFrom(u32),
+    /// Closes what is open from the first to the last.
+    CloseRange(u32, u32),
 }
 
 /// How a file is opened, and with which mode it is made.
@@ -197,7 +198,7 @@ fn action(mem: &GuestMem<'_>, bytes: &[u8]) -> Result<Action, Errno> {
         2 => Action::Open(fd, path()?, Open::new(other, word(5))?),
         3 => Action::Chdir(path()?),
         4 => Action::Fchdir(fd),
-        5 => Action::CloseFrom(fd),
+        5 => Action::CloseRange(fd, other),
         _ => return Err(Errno::INVAL),
     })
 }
@@ -322,7 +323,7 @@ mod tests {
             .words(2048, &[2, 0, WRITE | CREATE, 1000, 8, 0o600])
             .words(2072, &[3, 0, 0, 1000, 4, 0])
             .words(2096, &[4, 6, 0, 0, 0, 0])
-            .words(2120, &[5, 7, 0, 0, 0, 0])
+            .words(2120, &[5, 7, 9, 0, 0, 0])
             .words(64 + 24, &[2000, 6, SET_GROUP | SET_MASK, 9, 2, 0, 4, 0]);
         let (actions, attributes) = memory.extras().unwrap();
         let open = Open::new(WRITE | CREATE, 0o600).unwrap();
@@ -334,7 +335,7 @@ mod tests {
                 Action::Open(0, b"/tmp/out".to_vec(), open),
                 Action::Chdir(b"/tmp".to_vec()),
                 Action::Fchdir(6),
-                Action::CloseFrom(7),
+                Action::CloseRange(7, 9),
             ]
         );
         assert!(open.request().write && open.request().create && !open.request().read);

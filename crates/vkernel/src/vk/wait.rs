@@ -23,13 +23,20 @@ const UNTRACED: u32 = 2;
 const CONTINUED: u32 = 8;
 
 fn wait(cx: &mut HostCx<'_>, which: i32, options: u32, pid: u32, status: u32) -> HostResult {
+    cx.mem.slice(pid, 4)?;
+    cx.mem.slice(status, 4)?;
+    let (found, word) = wait_child(cx.proc, which, options)?;
+    cx.mem.write_u32(pid, found)?;
+    Ok(cx.mem.write_u32(status, word)?)
+}
+
+/// Waits for a child as asked: its number, 0 if there is nothing to say, and its status.
+pub(super) fn wait_child(proc: &mut ProcState, which: i32, options: u32) -> HostResult<(u32, u32)> {
     if options & !(NOHANG | UNTRACED | CONTINUED) != 0 {
         return Err(Errno::INVAL.into());
     }
-    cx.mem.slice(pid, 4)?;
-    cx.mem.slice(status, 4)?;
-    let own = cx.proc.pid;
-    let processes = system(cx.proc)?.processes().clone();
+    let own = proc.pid;
+    let processes = system(proc)?.processes().clone();
     let which = match which {
         -1 => Which::Any,
         0 => Which::Group(processes.group(own, 0)?),
@@ -41,40 +48,42 @@ fn wait(cx: &mut HostCx<'_>, which: i32, options: u32, pid: u32, status: u32) ->
         stopped: options & UNTRACED != 0,
         continued: options & CONTINUED != 0,
     };
-    let ends_told = (cx.proc.kill)
-        .signals(|own| matches!(own.disposition(libc::SIGCHLD), Disposition::Catch(..)));
-    let (found, word) = loop {
-        let seen = cx.proc.kill.events();
+    let ends_told =
+        (proc.kill).signals(|own| matches!(own.disposition(libc::SIGCHLD), Disposition::Catch(..)));
+    loop {
+        let seen = proc.kill.events();
         if let Some(found) = processes.poll_child(own, which, options)? {
-            break found;
+            return Ok(found);
         }
         if !options.nohang
             && !options.stopped
-            && kernel::run_here(cx.proc, |child| {
+            && kernel::run_here(proc, |child| {
                 processes.waits_only_for(own, which, child, ends_told)
             })?
         {
             continue;
         }
-        if let Some(system) = cx.proc.system.as_mut() {
+        if let Some(system) = proc.system.as_mut() {
             system.start_deferred();
         }
         if options.nohang {
-            break (0, 0);
+            return Ok((0, 0));
         }
-        cx.proc.kill.wait_event(seen)?;
-    };
-    cx.mem.write_u32(pid, found)?;
-    Ok(cx.mem.write_u32(status, word)?)
+        proc.kill.wait_event(seen)?;
+    }
 }
 
 fn kill(cx: &mut HostCx<'_>, target: i32, signal: i32) -> HostResult {
-    let system = system(cx.proc)?;
-    let reached = system.processes().kill(cx.proc.pid, target, signal)?;
+    send(cx.proc, target, signal)
+}
+
+/// Sends a signal.
+pub(super) fn send(proc: &ProcState, target: i32, signal: i32) -> HostResult {
+    let system = system(proc)?;
+    let reached = system.processes().kill(proc.pid, target, signal)?;
     // What the caller sent to itself acts when this call returns.
-    let others = reached
-        .into_iter()
-        .filter(|token| !token.same(&cx.proc.kill))
+    let others = (reached.into_iter())
+        .filter(|token| !token.same(&proc.kill))
         .collect();
     system.reach(others);
     Ok(())

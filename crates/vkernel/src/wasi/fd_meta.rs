@@ -6,9 +6,11 @@ use crate::descriptor::{FdTable, HostFile, OpenFile};
 use crate::errno::Errno;
 use crate::fs::open::StatusFlags;
 use crate::fs::rights::FdRights;
+use crate::fs::vnode::VNode;
 use crate::fs::{GUEST_CWD, io, kind::FileKind, meta};
 use crate::host_fn;
 use crate::process::{HostResult, ProcState};
+use crate::vk::control;
 use crate::wasi::HostCx;
 
 /// Offers this family's functions.
@@ -114,6 +116,7 @@ fn fd_fdstat_get(cx: &mut HostCx<'_>, fd: u32, stat: u32) -> HostResult {
     let descriptor = cx.proc.fds.get(fd)?;
     let (kind, flags) = match descriptor.file() {
         OpenFile::Host(file) => (file.kind(), io::status_flags(file)?),
+        OpenFile::Virtual(VNode::Control) => (FileKind::Regular, StatusFlags::default()),
         OpenFile::Virtual(_) => (FileKind::Directory, StatusFlags::default()),
     };
     let out = encode_stat(kind, flags, descriptor.rights(), descriptor.inheriting());
@@ -155,7 +158,11 @@ fn fd_filestat_get(cx: &mut HostCx<'_>, fd: u32, stat: u32) -> HostResult {
     let descriptor = cx.proc.fds.get(fd)?;
     descriptor.require(FdRights::FILESTAT_GET)?;
     let found = meta::stat_file(descriptor.file())?;
-    Ok(cx.mem.write(stat, &found.encode())?)
+    cx.mem.write(stat, &found.encode())?;
+    if cx.proc.locating {
+        control::located(cx.proc, fd);
+    }
+    Ok(())
 }
 
 fn fd_filestat_set_size(cx: &mut HostCx<'_>, fd: u32, size: u64) -> HostResult {

@@ -7,10 +7,12 @@ use crate::errno::Errno;
 use crate::fs::io;
 use crate::fs::kind::FileKind;
 use crate::fs::rights::FdRights;
+use crate::fs::vnode::VNode;
 use crate::host_fn;
 use crate::process::{Fail, HostResult, ProcState};
+use crate::vk::control;
 use crate::wasi::HostCx;
-use crate::wasi::memory::Iovecs;
+use crate::wasi::memory::{Iovecs, MAX_IOVECS};
 
 /// Offers this family's functions.
 pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
@@ -40,7 +42,10 @@ fn host(fds: &FdTable, fd: u32, needed: FdRights) -> Result<&HostFile, Errno> {
 }
 
 fn fd_read(cx: &mut HostCx<'_>, fd: u32, vectors: u32, count: u32, moved: u32) -> HostResult {
-    let file = host(&cx.proc.fds, fd, FdRights::READ)?;
+    let file = match host(&cx.proc.fds, fd, FdRights::READ) {
+        Err(_) if is_control(&cx.proc.fds, fd) => return answer(cx, vectors, count, moved),
+        file => file?,
+    };
     let into = cx.mem.iovecs(vectors, count)?;
     let bytes = cx.proc.kill.interruptible(|| io::read(file, &into))?;
     Ok(cx.mem.write_u32(moved, bytes)?)
@@ -48,13 +53,65 @@ fn fd_read(cx: &mut HostCx<'_>, fd: u32, vectors: u32, count: u32, moved: u32) -
 
 fn fd_write(cx: &mut HostCx<'_>, fd: u32, vectors: u32, count: u32, moved: u32) -> HostResult {
     let limit = cx.proc.file_size_limit;
-    let file = host(&cx.proc.fds, fd, FdRights::WRITE)?;
+    let file = match host(&cx.proc.fds, fd, FdRights::WRITE) {
+        Err(_) if is_control(&cx.proc.fds, fd) => return request(cx, vectors, count, moved),
+        file => file?,
+    };
     let mut from = cx.mem.iovecs(vectors, count)?;
     if limit != u64::MAX {
         cut(file, &mut from, None, limit)?;
     }
     let bytes = write_or_end(cx.proc, || io::write(file, &from))?;
     Ok(cx.mem.write_u32(moved, bytes)?)
+}
+
+/// Whether a descriptor stands for `/proc/vkernel`.
+#[cold]
+fn is_control(fds: &FdTable, fd: u32) -> bool {
+    (fds.get(fd)).is_ok_and(|found| matches!(found.file(), OpenFile::Virtual(VNode::Control)))
+}
+
+/// A write to `/proc/vkernel`: the request is done when it returns.
+#[cold]
+fn request(cx: &mut HostCx<'_>, vectors: u32, count: u32, moved: u32) -> HostResult {
+    cx.mem.slice(moved, 4)?;
+    let mut text = Vec::new();
+    for at in 0..count.min(MAX_IOVECS) {
+        let vector = at.checked_mul(8).and_then(|by| vectors.checked_add(by));
+        let vector = vector.ok_or(Errno::FAULT)?;
+        let len = cx
+            .mem
+            .read_u32(vector.checked_add(4).ok_or(Errno::FAULT)?)?;
+        // Before it is copied: many vectors may name the same bytes.
+        if len as usize > control::MAX_REQUEST - text.len() {
+            return Err(Errno::TOOBIG.into());
+        }
+        text.extend_from_slice(cx.mem.slice(cx.mem.read_u32(vector)?, len)?);
+    }
+    cx.proc.answer = control::perform(cx.proc, &text)?;
+    // Not more than `MAX_REQUEST`.
+    Ok(cx.mem.write_u32(moved, text.len() as u32)?)
+}
+
+/// A read of `/proc/vkernel`: what the last request was answered, once.
+#[cold]
+fn answer(cx: &mut HostCx<'_>, vectors: u32, count: u32, moved: u32) -> HostResult {
+    let at = if count == 0 {
+        0
+    } else {
+        cx.mem.read_u32(vectors)?
+    };
+    let room = match count {
+        0 => 0,
+        _ => cx
+            .mem
+            .read_u32(vectors.checked_add(4).ok_or(Errno::FAULT)?)?,
+    };
+    let len = cx.proc.answer.len().min(room as usize);
+    cx.mem.write(at, &cx.proc.answer[..len])?;
+    cx.proc.answer.drain(..len);
+    // Not more than `room`.
+    Ok(cx.mem.write_u32(moved, len as u32)?)
 }
 
 fn fd_pread(

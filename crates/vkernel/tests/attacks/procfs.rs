@@ -119,6 +119,7 @@ fn everything_the_hosts_procfs_has_is_hidden_but_for_the_list() {
             "version",
             "self",
             "thread-self",
+            "vkernel",
             "1",
         ];
         let names = |dir: &str| -> Vec<String> {

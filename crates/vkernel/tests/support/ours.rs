@@ -69,6 +69,8 @@ impl Ours {
             deliver: None,
             reported: HostCallSet::EMPTY,
             denials: 0,
+            answer: Vec::new(),
+            locating: false,
             system: None,
         };
         let engine = Engine::new(&Config::new()).unwrap();
