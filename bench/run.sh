@@ -38,4 +38,6 @@ timed() {
 timed 'megabin build (43 programs)' "$MEGABIN_BIN" build guests/recipes/demo.toml -o "$work/demo"
 timed 'megabin precompile, nothing cached' "$MEGABIN_BIN" precompile "$work/demo" --cache "$work/cache"
 timed 'megabin precompile, cached' "$MEGABIN_BIN" precompile "$work/demo" --cache "$work/cache"
+section 'folding'
+bench/folding.sh | tee -a "$table"
 printf '\nbench: the table is in %s\n' "$table"

@@ -4,6 +4,7 @@
 
 mod build;
 mod bundle;
+mod diff;
 mod image;
 mod inspect;
 mod keygen;
@@ -43,6 +44,7 @@ enum Command {
     Verify(verify::Args),
     Payload(payload::Args),
     Inspect(inspect::Args),
+    Diff(diff::Args),
     Syscalls(syscalls::Args),
     Bundle(bundle::Args),
     Image(image::Args),
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Payload(args) => payload::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Syscalls(args) => syscalls::run(&args),
         Command::Bundle(args) => bundle::run(&args),
         Command::Image(args) => image::run(&args),

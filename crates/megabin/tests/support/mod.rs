@@ -1,6 +1,8 @@
 //! Links small programs and runs modules under plain wasmtime with wasmtime-wasi, the reference.
 #![allow(dead_code, clippy::unwrap_used, missing_docs)] // Each test file uses its part of this.
 
+pub mod bench;
+
 use megabin::link::{Folding, LinkError, Linked, Program, Request, Target, link};
 use megabinary::digest::Digest;
 use wasmtime::{Config, Engine, Linker, Module, Store, Val};

@@ -1,6 +1,9 @@
 //! What a container holds: programs, sizes, sharing, rights. As text and as JSON.
 
-use std::collections::BTreeSet;
+mod calls;
+mod sharing;
+mod table;
+
 use std::fmt::Write;
 
 use megabinary::capability::SyscallSet;
@@ -10,6 +13,14 @@ use serde_json::{Value, json};
 use wasmparser::{Parser, Payload};
 
 use crate::container::Container;
+
+use sharing::{Share, Sharing};
+use table::{row, some, table};
+
+pub(crate) use table::bytes;
+
+/// How many groups of programs that share functions are shown to people.
+const GROUPS: usize = 10;
 
 /// Sizes of the parts of a module, in bytes.
 #[derive(Debug, Default, Clone, Copy)]
@@ -25,7 +36,13 @@ pub fn json(container: &Container) -> Value {
     let manifest: &Manifest = container.megabinary.manifest();
     let section = &container.megabinary.module().section;
     let sizes = sizes(&container.wasm);
-    let programs: Vec<Value> = section.programs.iter().map(program_json).collect();
+    let sharing = Sharing::of(&container.wasm, section);
+    let programs: Vec<Value> = section
+        .programs
+        .iter()
+        .zip(&sharing.programs)
+        .map(|(program, share)| program_json(program, share))
+        .collect();
     let targets: Vec<Value> = manifest
         .targets()
         .map(|(digest, target)| {
@@ -67,16 +84,21 @@ pub fn json(container: &Container) -> Value {
             "images": image_total(section),
         },
         "programs": programs,
+        "shared_code": sharing.json(section),
         "targets": targets,
     })
 }
 
-fn program_json(program: &Program) -> Value {
+fn program_json(program: &Program, share: &Share) -> Value {
     json!({
         "name": program.name.as_str(),
         "entry_point": program.entry.as_str(),
         "min_pages": program.min_pages,
         "max_pages": program.max_pages,
+        "functions": share.all.functions,
+        "code_bytes": share.all.bytes,
+        "shared_functions": share.shared.functions,
+        "shared_code_bytes": share.shared.bytes,
         "image_bytes": image_bytes(program),
         "image_segments": program.segments.len(),
         "extra_exports": program
@@ -91,15 +113,20 @@ fn program_json(program: &Program) -> Value {
 pub fn text(container: &Container) -> String {
     let manifest: &Manifest = container.megabinary.manifest();
     let section = &container.megabinary.module().section;
+    let sharing = Sharing::of(&container.wasm, section);
     let mut out = String::new();
-    head(&mut out, container, manifest);
-    let mut rows = vec![row(["PROGRAM", "MEMORY", "IMAGE", "PIECES"])];
-    for program in &section.programs {
+    head(&mut out, container, manifest, &sharing);
+    let mut rows = vec![row([
+        "PROGRAM", "CODE", "SHARED", "MEMORY", "IMAGE", "PIECES",
+    ])];
+    for (program, share) in section.programs.iter().zip(&sharing.programs) {
         let max = program
             .max_pages
             .map_or("4 GiB".to_owned(), |p| bytes(p * 65_536));
         rows.push(row([
             program.name.as_str(),
+            &bytes(share.all.bytes),
+            &format!("{} %", share.shared.bytes * 100 / share.all.bytes.max(1)),
             &format!("{} to {max}", bytes(program.min_pages * 65_536)),
             &bytes(image_bytes(program)),
             &program.segments.len().to_string(),
@@ -107,6 +134,7 @@ pub fn text(container: &Container) -> String {
     }
     table(&mut out, &rows);
     out.push('\n');
+    groups(&mut out, &sharing, section);
     let mut rows = vec![row(["RUNS AS", "PROGRAM", "DIGEST", "SYSCALLS"])];
     for (digest, target) in manifest.targets() {
         let (path, tool) = names(manifest, &digest);
@@ -136,7 +164,31 @@ pub fn text(container: &Container) -> String {
     out
 }
 
-fn head(out: &mut String, container: &Container, manifest: &Manifest) {
+/// The groups of programs that save most by sharing.
+fn groups(out: &mut String, sharing: &Sharing, section: &Section) {
+    if sharing.groups.is_empty() {
+        return;
+    }
+    let mut rows = vec![row(["SAVED", "FUNCTIONS", "CODE", "SHARED BY"])];
+    for group in sharing.groups.iter().take(GROUPS) {
+        let names = group.programs.iter();
+        rows.push(row([
+            &bytes(group.saved()),
+            &group.amount.functions.to_string(),
+            &bytes(group.amount.bytes),
+            &some(names.map(|p| section.programs[*p].name.as_str())),
+        ]));
+    }
+    table(out, &rows);
+    if let Some(more) = sharing.groups.len().checked_sub(GROUPS + 1) {
+        let rest: u64 = sharing.groups[GROUPS..].iter().map(|g| g.saved()).sum();
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{} more groups save {}", more + 1, bytes(rest));
+    }
+    out.push('\n');
+}
+
+fn head(out: &mut String, container: &Container, manifest: &Manifest, sharing: &Sharing) {
     let section = &container.megabinary.module().section;
     let sizes = sizes(&container.wasm);
     let name = manifest.name.as_ref().map_or("(no name)", |n| n.as_str());
@@ -171,6 +223,15 @@ fn head(out: &mut String, container: &Container, manifest: &Manifest) {
                 bytes(sizes.code),
                 bytes(sizes.data),
                 bytes(sizes.custom),
+            ),
+        ),
+        (
+            "shared code",
+            format!(
+                "{} functions, {}, save {}",
+                sharing.shared().functions,
+                bytes(sharing.shared().bytes),
+                bytes(sharing.saved()),
             ),
         ),
         (
@@ -230,58 +291,4 @@ fn sizes(wasm: &[u8]) -> Sizes {
         }
     }
     sizes
-}
-
-/// A size as people read it.
-pub(crate) fn bytes(n: u64) -> String {
-    const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
-    let mut unit = 0;
-    let mut scaled = n as f64;
-    while scaled >= 1024.0 && unit < UNITS.len() - 1 {
-        scaled /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 || scaled.fract() == 0.0 {
-        format!("{scaled:.0} {}", UNITS[unit])
-    } else {
-        format!("{scaled:.1} {}", UNITS[unit])
-    }
-}
-
-fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
-    cells.iter().map(|c| (*c).to_owned()).collect()
-}
-
-/// Columns as wide as their widest cell; the last one runs free.
-fn table(out: &mut String, rows: &[Vec<String>]) {
-    let columns: BTreeSet<usize> = rows.iter().map(Vec::len).collect();
-    let columns = columns.last().copied().unwrap_or(0);
-    let width = |c: usize| {
-        rows.iter()
-            .filter_map(|r| r.get(c))
-            .map(|t| t.chars().count())
-            .max()
-    };
-    for cells in rows {
-        let mut line = String::new();
-        for (c, cell) in cells.iter().enumerate() {
-            let pad = if c + 1 == columns {
-                0
-            } else {
-                width(c).unwrap_or(0) + 2
-            };
-            let _ = write!(line, "{cell:pad$}");
-        }
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn sizes_read_well() {
-        let shown = [0, 1023, 1024, 1536, 65_536 << 16].map(super::bytes);
-        assert_eq!(shown, ["0 B", "1023 B", "1 KiB", "1.5 KiB", "4 GiB"]);
-    }
 }
