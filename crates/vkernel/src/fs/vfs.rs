@@ -60,10 +60,11 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// The mode of something new that asks for `mode`.
+    /// The mode of something new that asks for `mode`: permissions alone. A set-user-id file that
+    /// a guest made would serve whoever can execute it outside of the container.
     #[must_use]
     pub fn mode(&self, mode: u32) -> Mode {
-        Mode::from_raw_mode(mode & 0o7777 & !self.umask)
+        Mode::from_raw_mode(mode & 0o777 & !self.umask)
     }
 }
 
