@@ -220,7 +220,16 @@ impl KillToken {
     /// Returns at once. Where the process has to notice it, call [`KillToken::kick`] until it
     /// has.
     pub fn post(&self, signal: i32) -> Posted {
-        let posted = self.signals(|signals| signals.post(signal));
+        self.posted(|signals| signals.post(signal))
+    }
+
+    /// The same for a signal that may run a handler and nothing else.
+    pub fn post_if_caught(&self, signal: i32) -> Posted {
+        self.posted(|signals| signals.post_if_caught(signal))
+    }
+
+    fn posted(&self, post: impl FnOnce(&mut SignalState) -> Posted) -> Posted {
+        let posted = self.signals(post);
         if posted != Posted::Nothing {
             self.notify();
         }

@@ -71,6 +71,8 @@ pub struct SignalState {
     actions: [Disposition; MAX as usize],
     mask: SigSet,
     pending: SigSet,
+    /// Those among the pending that do nothing unless a handler takes them.
+    harmless: SigSet,
     fatal: Option<i32>,
     stopped: bool,
     /// The mask to have again once the handlers that end a `sigsuspend` have run.
@@ -91,6 +93,7 @@ impl Default for SignalState {
             actions: [Disposition::Default; MAX as usize],
             mask: SigSet::EMPTY,
             pending: SigSet::EMPTY,
+            harmless: SigSet::EMPTY,
             fatal: None,
             stopped: false,
             suspended: None,
@@ -197,10 +200,26 @@ impl SignalState {
             };
         }
         self.pending = self.pending.with(set);
+        self.harmless = self.harmless.without(set);
         match self.settle() {
             Posted::Nothing | Posted::Caught if continued => Posted::Continued,
             posted => posted,
         }
+    }
+
+    /// A signal arrives that may run a handler and nothing else: it is gone where there is none
+    /// now, and where there is none any more when it would act.
+    pub fn post_if_caught(&mut self, signal: i32) -> Posted {
+        if !matches!(self.disposition(signal), Disposition::Catch(..)) {
+            return Posted::Nothing;
+        }
+        let set = SigSet::of(signal);
+        let acts_already = self.pending.without(self.harmless).contains(signal);
+        let posted = self.post(signal);
+        if !acts_already {
+            self.harmless = self.harmless.with(set);
+        }
+        posted
     }
 
     /// Ends the process by `signal` whatever it decided about it; the first end counts.
@@ -221,6 +240,7 @@ impl SignalState {
                     continue;
                 }
                 Disposition::Ignore => Action::Ignore,
+                Disposition::Default if self.harmless.contains(signal) => Action::Ignore,
                 Disposition::Default => default_action(signal),
             };
             self.pending = self.pending.without(SigSet::of(signal));
@@ -347,6 +367,41 @@ mod tests {
         // A stopped process dies all the same.
         assert_eq!(state.post(SIGKILL), Posted::Fatal);
         assert_eq!(state.verdict(), Verdict::End(SIGKILL));
+    }
+
+    #[test]
+    fn what_may_only_be_caught_does_nothing_else() {
+        for signal in [SIGTERM, SIGKILL, SIGSTOP, SIGTSTP] {
+            let mut state = SignalState::default();
+            assert_eq!(state.post_if_caught(signal), Posted::Nothing);
+            state.set_mask(SigSet::of(signal));
+            assert_eq!(state.post_if_caught(signal), Posted::Nothing);
+            assert_eq!(state.set_mask(SigSet::EMPTY), Posted::Nothing);
+            assert_eq!(state.verdict(), Verdict::GoOn);
+        }
+        let mut state = SignalState::default();
+        state.set_disposition(SIGTERM, catch()).unwrap();
+        assert_eq!(state.post_if_caught(SIGTERM), Posted::Caught);
+        assert_eq!(caught(&mut state), Some(SIGTERM));
+        // The handler is gone before it ran, by an exec or by decision.
+        state.post_if_caught(SIGTERM);
+        state.reset_for_exec();
+        assert_eq!(state.verdict(), Verdict::GoOn);
+        // The same signal from somebody else acts, whichever came first.
+        for both in [[true, false], [false, true]] {
+            let mut state = SignalState::default();
+            state.set_mask(SigSet::of(SIGTERM));
+            state.set_disposition(SIGTERM, catch()).unwrap();
+            for harmless in both {
+                if harmless {
+                    state.post_if_caught(SIGTERM);
+                } else {
+                    state.post(SIGTERM);
+                }
+            }
+            state.reset_for_exec();
+            assert_eq!(state.set_mask(SigSet::EMPTY), Posted::Fatal);
+        }
     }
 
     #[test]

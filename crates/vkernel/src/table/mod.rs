@@ -172,7 +172,8 @@ impl Processes {
 
     /// `kill`: sends `signal` to a process, to a group where `target` is negative, to the
     /// caller's group where it is 0, to everyone but process 1 and the caller where it is -1.
-    /// Signal 0 only asks. `ESRCH` where there is nobody.
+    /// Signal 0 only asks. `ESRCH` where there is nobody. Process 1 takes from the others, and
+    /// from itself, only what it has a handler for.
     pub fn kill(&self, caller: u32, target: i32, signal: i32) -> Result<Reached, Errno> {
         if !(0..=MAX).contains(&signal) {
             return Err(Errno::INVAL);
@@ -196,7 +197,7 @@ impl Processes {
         let mut reached = Reached::new();
         if signal != 0 {
             for pid in pids {
-                table.post(pid, signal, &mut reached);
+                table.send(pid, signal, &mut reached);
             }
         }
         Ok(reached)
@@ -352,12 +353,32 @@ impl Table {
         (self.records.values()).any(|record| record.group == group && record.session == session)
     }
 
+    /// A signal from a process of the table.
+    fn send(&mut self, pid: u32, signal: i32, reached: &mut Reached) {
+        if pid == FIRST {
+            self.post_by(pid, signal, KillToken::post_if_caught, reached);
+        } else {
+            self.post(pid, signal, reached);
+        }
+    }
+
+    /// A signal from the host.
     fn post(&mut self, pid: u32, signal: i32, reached: &mut Reached) {
+        self.post_by(pid, signal, KillToken::post, reached);
+    }
+
+    fn post_by(
+        &mut self,
+        pid: u32,
+        signal: i32,
+        post: impl FnOnce(&KillToken, i32) -> Posted,
+        reached: &mut Reached,
+    ) {
         let Some(record) = self.records.get(&pid).filter(|r| r.ended.is_none()) else {
             return;
         };
         let token = record.token.clone();
-        match token.post(signal) {
+        match post(&token, signal) {
             Posted::Nothing => return,
             Posted::Caught => {}
             Posted::Stopped(signal) => self.changed(pid, Change::Stopped(signal)),

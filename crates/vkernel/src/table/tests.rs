@@ -158,8 +158,34 @@ fn a_signal_reaches_a_process_a_group_or_everyone() {
         (space.verdict(d), space.verdict(FIRST)),
         (end, Verdict::GoOn)
     );
-    assert_eq!(kill(&space, 0), Ok(2));
-    assert_eq!((space.verdict(a), space.verdict(FIRST)), (end, end));
+    // Process 1 is of this group too.
+    assert_eq!(kill(&space, 0), Ok(1));
+    assert_eq!(
+        (space.verdict(a), space.verdict(FIRST)),
+        (end, Verdict::GoOn)
+    );
+}
+
+#[test]
+fn process_1_takes_from_inside_only_what_it_catches_and_from_the_host_everything() {
+    let mut space = Space::new(10);
+    let child = space.add(FIRST);
+    for signal in [libc::SIGKILL, libc::SIGSTOP, libc::SIGTERM, libc::SIGTSTP] {
+        for (caller, target) in [(child, 1), (child, 0), (FIRST, 1), (FIRST, 0)] {
+            let _ = space.processes.kill(caller, target, signal);
+        }
+        assert_eq!(space.verdict(FIRST), Verdict::GoOn, "{signal}");
+    }
+    let catch = Disposition::Catch(Default::default(), Default::default());
+    space.tokens[&FIRST]
+        .signals(|s| s.set_disposition(libc::SIGTERM, catch))
+        .unwrap();
+    let sent = space.processes.kill(child, 1, libc::SIGTERM);
+    assert_eq!(sent.map(|reached| reached.len()), Ok(1));
+    assert_eq!(space.verdict(FIRST), Verdict::Deliver);
+    let first = &space.tokens[&FIRST];
+    space.processes.post(FIRST, first, libc::SIGKILL);
+    assert_eq!(space.verdict(FIRST), Verdict::End(libc::SIGKILL));
 }
 
 #[test]
@@ -263,6 +289,6 @@ fn what_is_blocked_stays_pending_in_the_process() {
     state.set_mask(crate::signal::SigSet::of(libc::SIGTERM));
     let token = KillToken::new(state);
     let processes = Processes::new(2, token.clone());
-    assert!(processes.kill(FIRST, 1, libc::SIGTERM).unwrap().is_empty());
+    assert!(processes.post(FIRST, &token, libc::SIGTERM).is_empty());
     assert!(!token.attention());
 }
