@@ -94,8 +94,11 @@ int posix_spawnattr_getflags(const posix_spawnattr_t *a, short *flags)
 	return 0;
 }
 
+/* Joining a group needs the right of setpgid, which toolchains derive from its import. */
 int posix_spawnattr_setpgroup(posix_spawnattr_t *a, pid_t group)
 {
+	int (*volatile needed)(int, int) = vk_setpgid;
+	(void)needed;
 	a->group = group;
 	return 0;
 }

@@ -79,7 +79,7 @@ pub fn spawn(
     let token = KillToken::new(parent.kill.signals(|own| attributes.signals(own)));
     let pid = processes.add(parent.pid, token.clone(), attributes.group)?;
     if attributes.foreground {
-        // Its own group is of its parent's session, so this cannot fail.
+        // It is of its parent's session, whose terminal it is, so this cannot fail.
         let _ = processes.set_foreground(pid, processes.group(pid, 0)?);
     }
     let process = prepared.process(&kernel, pid, token, System::new(kernel.clone(), processes));

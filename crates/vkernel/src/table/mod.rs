@@ -295,10 +295,20 @@ impl Processes {
         self.lock().foreground
     }
 
-    /// Puts a group of the caller's session in the terminal's foreground, or `EPERM`.
+    /// Whether the terminal is that of the process's session: it is process 1's.
+    #[must_use]
+    pub fn has_terminal(&self, pid: u32) -> bool {
+        (self.lock().get(pid)).is_ok_and(|record| record.session == FIRST)
+    }
+
+    /// Puts a group of the caller's session in the terminal's foreground: `EPERM` for a group of
+    /// another, `ENOTTY` where the terminal is not that session's.
     pub fn set_foreground(&self, caller: u32, group: u32) -> Result<(), Errno> {
         let mut table = self.lock();
         let session = table.get(caller)?.session;
+        if session != FIRST {
+            return Err(Errno::NOTTY);
+        }
         if !table.group_in_session(group, session) {
             return Err(Errno::PERM);
         }

@@ -280,6 +280,7 @@ fn groups_and_sessions_keep_their_rules() {
     assert_eq!(table.set_group(FIRST, b, b), Err(Errno::PERM));
     assert_eq!(table.set_foreground(FIRST, a), Ok(()));
     assert_eq!(table.set_foreground(FIRST, b), Err(Errno::PERM));
+    assert_eq!(table.set_foreground(b, b), Err(Errno::NOTTY));
     assert_eq!(table.foreground(), a);
 }
 

@@ -2,9 +2,9 @@
 
 use wasmtime::Linker;
 
-use super::MODULE;
 use super::request::{Action, Open, Request, request, spawn_extras};
-use crate::descriptor::FdTable;
+use super::{MODULE, system};
+use crate::descriptor::{Descriptor, FdTable, HostFile};
 use crate::errno::Errno;
 use crate::fs::Context;
 use crate::fs::resolve::{Base, Node};
@@ -12,6 +12,7 @@ use crate::host_fn;
 use crate::kernel::{self, Attributes, Launch};
 use crate::process::{End, Fail, HostResult, ProcState};
 use crate::rights::HostCall;
+use crate::table::Group;
 use crate::wasi::HostCx;
 
 /// Offers this family's functions.
@@ -60,6 +61,7 @@ pub(super) fn spawn_child(
     actions: Vec<Action>,
     attributes: Attributes,
 ) -> HostResult<u32> {
+    may_place(proc, &attributes)?;
     let mut child = Inherited {
         fds: proc.fds.clone(),
         cwd: proc.cwd.clone(),
@@ -82,6 +84,24 @@ pub(super) fn spawn_child(
         fds: child.fds,
     };
     Ok(kernel::spawn(proc, launch, attributes)?)
+}
+
+/// A group or session of the child's own comes with the right to make it. What is others', their
+/// group and the terminal, needs the rights of `setpgid` and `tcsetpgrp`.
+fn may_place(proc: &mut ProcState, attributes: &Attributes) -> Result<(), Errno> {
+    if matches!(attributes.group, Group::Of(_)) {
+        may(proc, HostCall::VkSetPgid)?;
+    }
+    if attributes.foreground {
+        may(proc, HostCall::VkTcsetpgrp)?;
+        let is_terminal =
+            |file: &Descriptor| file.host(Errno::NOTTY).is_ok_and(HostFile::is_terminal);
+        let has_one = proc.fds.iter().any(|(_, file)| is_terminal(file));
+        if !has_one || !system(proc)?.processes().has_terminal(proc.pid) {
+            return Err(Errno::NOTTY);
+        }
+    }
+    Ok(())
 }
 
 /// Closes what does not survive an exec.

@@ -151,7 +151,7 @@ pub fn spawn_extras(mem: &GuestMem<'_>, at: u32) -> Result<(Vec<Action>, Attribu
     let (mask, defaults) = (set(40)?, set(48)?);
     let has = |bit| flags & bit != 0;
     if flags & !(SET_GROUP | SET_MASK | SET_DEFAULTS | SET_SESSION | FOREGROUND) != 0
-        || has(SET_GROUP) && has(SET_SESSION)
+        || has(SET_SESSION) && (has(SET_GROUP) || has(FOREGROUND))
     {
         return Err(Errno::INVAL);
     }
@@ -350,7 +350,7 @@ mod tests {
             memory.words(64 + 24, &[0, 0, flags, 0]);
             assert_eq!(memory.extras().unwrap().1.group, group);
         }
-        for flags in [32, SET_GROUP | SET_SESSION] {
+        for flags in [32, SET_GROUP | SET_SESSION, SET_SESSION | FOREGROUND] {
             memory.words(64 + 24, &[0, 0, flags, 0]);
             assert_eq!(memory.extras().err(), Some(Errno::INVAL));
         }

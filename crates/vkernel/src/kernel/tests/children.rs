@@ -1,11 +1,14 @@
 //! Processes that make processes.
 
+use std::io::Read;
+use std::os::fd::{FromRawFd, OwnedFd};
+
 use megabinary::digest::Digest;
 
 use super::*;
 use crate::audit::Decision;
 use crate::errno::Errno;
-use crate::kernel::tests::guest::{spec, write_executable};
+use crate::kernel::tests::guest::{pipe, spec, write_executable};
 use crate::kernel::{ExitStatus, Limits};
 use crate::rights::HostCall;
 
@@ -308,6 +311,55 @@ fn actions_are_performed_in_order_with_the_parents_rights() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "hello\n");
     let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).unwrap());
     assert_eq!(mode & 0o7777, 0o600, "{mode:o}");
+}
+
+#[test]
+fn a_child_is_put_among_others_or_in_the_foreground_only_with_the_right_to() {
+    // Flags and group: own group, own session, process 1's group, foreground.
+    let places = [(1, 0), (8, 0), (1, 1), (17, 0)];
+    let body: String = places
+        .iter()
+        .map(|(flags, group)| {
+            format!(
+                "(call $request (global.get $path.three))
+                 (i32.store (i32.const 96) (i32.const {flags}))
+                 (i32.store (i32.const 100) (i32.const {group}))
+                 (call $tell (call $spawn (i32.const 64) (i32.const 16)))"
+            )
+        })
+        .collect();
+    let body = format!(
+        "{body} (drop (call $tcgetpgrp (i32.const 0) (i32.const 100)))
+         (call $tell (i32.load (i32.const 100)))"
+    )
+    .leak();
+    let few = [HostCall::FdWrite, HostCall::VkSpawn, HostCall::VkTcgetpgrp];
+    let container = Box::new(&[
+        Guest::new("three", THREE),
+        Guest::new("may", body),
+        Guest::new("may_not", body).with_rights(&few),
+    ]);
+    let (denied, no_terminal) = (errno(Errno::ACCES), errno(Errno::NOTTY));
+    assert_eq!(told(&container, &["may_not"])[..4], [0, 0, denied, denied]);
+    assert_eq!(told(&container, &["may"])[..4], [0, 0, 0, no_terminal]);
+    for (name, foreground) in [("may_not", 1), ("may", 5)] {
+        let (mut master, mut terminal) = (-1, -1);
+        let null = std::ptr::null_mut();
+        // SAFETY: two places for descriptors, and nothing else is asked for.
+        let made =
+            unsafe { libc::openpty(&mut master, &mut terminal, null, null.cast(), null.cast()) };
+        assert_eq!(made, 0);
+        // SAFETY: the call made them, for us alone.
+        let [_master, terminal] = [master, terminal].map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+        let (read, write) = pipe();
+        let mut spec = spec(&[name]);
+        spec.stdio = [Some(terminal), Some(write), None];
+        let status = container.kernel.spawn(spec).unwrap().wait();
+        assert_eq!(status, ExitStatus::Code(0));
+        let mut out = Vec::new();
+        std::fs::File::from(read).read_to_end(&mut out).unwrap();
+        assert_eq!(words(&out).last(), Some(&foreground), "{name}");
+    }
 }
 
 #[test]
