@@ -1,8 +1,8 @@
 //! The record of every decision to execute and of denied host calls.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use megabinary::digest::Digest;
 use serde::{Serialize, Serializer};
@@ -54,6 +54,53 @@ pub enum Decision {
         /// The host function, and the operation where rights depend on arguments.
         call: String,
     },
+    /// So many denials were not recorded, because they came too fast; of no process and no path.
+    Suppressed {
+        /// How many since the last record of this kind.
+        count: u64,
+    },
+}
+
+/// Denials that are recorded however fast they come.
+const BURST: u32 = 100;
+
+/// After how long one more is.
+const EARNS_ONE: Duration = Duration::from_millis(100);
+
+/// How many denials may still be recorded: a guest makes them at will, and the file is the host's.
+struct Allowance {
+    left: u32,
+    counted_at: Instant,
+    suppressed: u64,
+}
+
+impl Allowance {
+    fn new(now: Instant) -> Allowance {
+        Allowance {
+            left: BURST,
+            counted_at: now,
+            suppressed: 0,
+        }
+    }
+
+    /// Takes the room of one record, and gives how many had none since the last; or counts it
+    /// among those.
+    fn take(&mut self, now: Instant) -> Option<u64> {
+        let passed = now.saturating_duration_since(self.counted_at);
+        match u32::try_from(passed.as_millis() / EARNS_ONE.as_millis()) {
+            Ok(earned) if earned < BURST => {
+                self.left = BURST.min(self.left + earned);
+                self.counted_at += EARNS_ONE * earned;
+            }
+            _ => (self.left, self.counted_at) = (BURST, now),
+        }
+        if self.left == 0 {
+            self.suppressed += 1;
+            return None;
+        }
+        self.left -= 1;
+        Some(std::mem::take(&mut self.suppressed))
+    }
 }
 
 /// Takes records. Called from the threads of processes: must not block for long.
@@ -86,10 +133,7 @@ impl<W: Write + Send> AuditSink for JsonLines<W> {
             Err(error) => return log::error!("cannot encode an audit record: {error}"),
         };
         line.push(b'\n');
-        let mut out = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = out.write_all(&line).and_then(|()| out.flush()) {
             log::error!("cannot write an audit record: {error}; check the audit target");
         }
@@ -100,6 +144,7 @@ impl<W: Write + Send> AuditSink for JsonLines<W> {
 pub struct Audit {
     container: String,
     sink: Arc<dyn AuditSink>,
+    allowance: Arc<Mutex<Allowance>>,
     permissions: bool,
 }
 
@@ -110,6 +155,7 @@ impl Audit {
         Audit {
             container,
             sink: sink.into(),
+            allowance: Arc::new(Mutex::new(Allowance::new(Instant::now()))),
             permissions: true,
         }
     }
@@ -121,11 +167,13 @@ impl Audit {
         Audit {
             container: self.container.clone(),
             sink: self.sink.clone(),
+            allowance: self.allowance.clone(),
             permissions: false,
         }
     }
 
-    /// Records a decision about executing a file or tool.
+    /// Records a decision about executing a file or tool. Denials have a limit: a hundred at
+    /// once, then ten a second; those beyond are counted.
     pub fn exec(
         &self,
         pid: u32,
@@ -134,9 +182,47 @@ impl Audit {
         entry: Option<&str>,
         decision: Decision,
     ) {
-        if decision == Decision::Allowed && !self.permissions {
-            return;
+        if decision == Decision::Allowed {
+            if !self.permissions {
+                return;
+            }
+        } else {
+            let Some(suppressed) = self.allowance().take(Instant::now()) else {
+                return;
+            };
+            self.suppressed(suppressed);
         }
+        self.record(pid, path, digest, entry, decision);
+    }
+
+    /// Records how many denials were not recorded and not yet counted by a record: for the end of
+    /// the container.
+    pub fn settle(&self) {
+        let suppressed = std::mem::take(&mut self.allowance().suppressed);
+        self.suppressed(suppressed);
+    }
+
+    fn allowance(&self) -> MutexGuard<'_, Allowance> {
+        // Nothing panics with the lock held.
+        self.allowance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn suppressed(&self, count: u64) {
+        if count > 0 {
+            self.record(0, "", None, None, Decision::Suppressed { count });
+        }
+    }
+
+    fn record(
+        &self,
+        pid: u32,
+        path: &str,
+        digest: Option<Digest>,
+        entry: Option<&str>,
+        decision: Decision,
+    ) {
         self.sink.record(&Record {
             time: SystemTime::now(),
             container: self.container.clone(),
@@ -179,5 +265,29 @@ fn maybe_text<S: Serializer>(digest: &Option<Digest>, to: S) -> Result<S::Ok, S:
     match digest {
         Some(digest) => text(digest, to),
         None => to.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn denials_are_recorded_in_bursts_and_then_at_a_rate() {
+        let start = Instant::now();
+        let mut allowance = Allowance::new(start);
+        for _ in 0..BURST {
+            assert_eq!(allowance.take(start), Some(0));
+        }
+        for _ in 0..1000 {
+            assert_eq!(allowance.take(start + EARNS_ONE / 2), None);
+        }
+        assert_eq!(allowance.take(start + EARNS_ONE), Some(1000));
+        assert_eq!(allowance.take(start + EARNS_ONE * 3 / 2), None);
+        assert_eq!(allowance.take(start + EARNS_ONE * 2), Some(1));
+        // Rest is no more than a burst, however long it was.
+        let later = start + Duration::from_secs(1 << 30);
+        let recorded = (0..1000).filter(|_| allowance.take(later).is_some());
+        assert_eq!(recorded.count(), BURST as usize);
     }
 }

@@ -155,6 +155,7 @@ fn run_first(kernel: &Kernel, process: Process) -> ExitStatus {
     if let Some(processes) = processes {
         processes.wait_until_empty();
     }
+    kernel.0.audit.settle();
     status
 }
 

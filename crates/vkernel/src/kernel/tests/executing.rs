@@ -191,6 +191,37 @@ fn a_check_records_what_it_denies_and_leaves_the_rest_to_the_execution() {
     assert_eq!(records[2].decision, Decision::Unknown);
 }
 
+#[test]
+fn a_flood_of_denials_is_cut_and_counted() {
+    let container = Box::new(&[Guest::new(
+        "floods",
+        "(local $left i32)
+         (local.set $left (i32.const 5000))
+         (call $request (global.get $path.floods))
+         (i32.store (i32.const 64) (i32.const 2)) (i32.store (i32.const 72) (i32.const 32))
+         (i32.store (i32.const 68) (i32.const 3000))
+         (loop $again
+           (i32.store (i32.const 3000) (local.get $left))
+           (if (i32.eqz (call $spawn (i32.const 64) (i32.const 16))) (then unreachable))
+           (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))",
+    )]);
+    assert_eq!(container.run(&["floods"]).0, ExitStatus::Code(0));
+    let records = container.records.lock().unwrap();
+    let of = |wanted: fn(&Decision) -> u64| {
+        records
+            .iter()
+            .map(|record| wanted(&record.decision))
+            .sum::<u64>()
+    };
+    let recorded = of(|decision| u64::from(*decision == Decision::Unknown));
+    let suppressed = of(|decision| match decision {
+        Decision::Suppressed { count } => *count,
+        _ => 0,
+    });
+    assert_eq!(recorded + suppressed, 5000);
+    assert!((100..1000).contains(&recorded), "{recorded}");
+}
+
 /// Waits for a byte on standard input, then copies the file its third argument names.
 const INTERPRETER: &str = r#"
     (local $path i32)
