@@ -1,8 +1,9 @@
 //! The kernel's own thread: what has to happen some time later, whatever the guests do.
 //!
 //! It repeats the interruption of processes that have a signal to notice, starts children whose
-//! parent has not come to wait for them, and rings interval timers. It exists while there is
-//! something to do.
+//! parent has not come to wait for them, and rings interval timers. It starts with the first process
+//! and stays until the kernel is gone: guests may since have used up the threads that the host
+//! grants, and it is needed to kill them. With nothing to do it sleeps.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -26,11 +27,7 @@ const INSISTENT: u32 = 16;
 /// The least time between two rings of a timer.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How long the thread stays after its last task, so that the next one costs no thread.
-const LINGER: Duration = Duration::from_millis(200);
-
-/// Tasks for later. Cheap to clone.
-#[derive(Clone)]
+/// Tasks for later. The thread ends when this is dropped.
 pub struct Caretaker(Arc<Inner>);
 
 struct Inner {
@@ -44,6 +41,8 @@ struct Tasks {
     list: Vec<Task>,
     /// Whether the thread exists.
     working: bool,
+    /// Nobody is left whose tasks these are.
+    over: bool,
     /// When the thread will look again by itself.
     looks_at: Option<Instant>,
 }
@@ -83,6 +82,11 @@ impl Caretaker {
             tasks: Mutex::default(),
             added: Condvar::new(),
         }))
+    }
+
+    /// Starts the thread. Where the host grants none, the next task tries again.
+    pub fn start(&self) {
+        self.0.start(&mut self.0.lock());
     }
 
     /// Interrupts these processes now, and again until they have noticed.
@@ -145,55 +149,66 @@ impl Caretaker {
         let mut tasks = self.0.lock();
         tasks.push(Task { at, what });
         if !tasks.working {
-            tasks.working = true;
-            let inner = self.0.clone();
-            let started = std::thread::Builder::new()
-                .name("caretaker".into())
-                .stack_size(256 << 10)
-                .spawn(move || inner.work());
-            if let Err(error) = started {
-                // The next task tries again.
-                tasks.working = false;
-                log::error!("cannot start the kernel's own thread: {error}");
-            }
+            self.0.start(&mut tasks);
         } else if tasks.looks_at.is_none_or(|looks| at < looks) {
             self.0.added.notify_one();
         }
     }
 }
 
+impl Drop for Caretaker {
+    fn drop(&mut self) {
+        self.0.lock().over = true;
+        self.0.added.notify_one();
+    }
+}
+
 impl Inner {
+    fn start(self: &Arc<Self>, tasks: &mut Tasks) {
+        if tasks.working {
+            return;
+        }
+        let inner = self.clone();
+        let started = std::thread::Builder::new()
+            .name("caretaker".into())
+            .stack_size(256 << 10)
+            .spawn(move || inner.work());
+        match started {
+            Ok(_) => tasks.working = true,
+            Err(error) => log::error!("cannot start the kernel's own thread: {error}"),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Tasks> {
         // Tasks are performed without the lock.
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn work(&self) {
-        let mut idle_since = Instant::now();
         loop {
             let now = Instant::now();
             let due = self.take_due(now);
-            let busy = !due.is_empty();
             for task in due {
                 let again = self.perform(task, now);
                 let mut tasks = self.lock();
                 again.into_iter().for_each(|task| tasks.push(task));
             }
             let mut tasks = self.lock();
-            if busy || !tasks.list.is_empty() {
-                idle_since = now;
-            } else if now.duration_since(idle_since) >= LINGER {
-                tasks.working = false;
+            if tasks.over {
                 return;
             }
-            let next = tasks.list.iter().map(|task| task.at).min();
-            let looks = next.unwrap_or(idle_since + LINGER);
-            tasks.looks_at = Some(looks);
-            let wait = looks.saturating_duration_since(Instant::now());
-            let (mut tasks, _) = self
-                .added
-                .wait_timeout(tasks, wait)
-                .unwrap_or_else(PoisonError::into_inner);
+            tasks.looks_at = tasks.list.iter().map(|task| task.at).min();
+            let mut tasks = match tasks.looks_at {
+                Some(at) => {
+                    let wait = at.saturating_duration_since(Instant::now());
+                    let woken = self.added.wait_timeout(tasks, wait);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => {
+                    let woken = self.added.wait(tasks);
+                    woken.unwrap_or_else(PoisonError::into_inner)
+                }
+            };
             tasks.looks_at = None;
         }
     }

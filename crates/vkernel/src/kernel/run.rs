@@ -145,6 +145,7 @@ fn first(
     let processes = Arc::new(Processes::new(kernel.0.limits.processes, kill.clone()));
     let system = System::new(kernel.clone(), processes.clone());
     let process = Process::first(kernel, spec, kill.clone(), system)?;
+    kernel.0.caretaker.start();
     Ok((process, processes, kill))
 }
 

@@ -214,6 +214,32 @@ fn thousands_of_kills_leave_no_thread_no_descriptor_and_no_zombie() {
     }
 }
 
+#[test]
+fn the_kernels_own_thread_is_there_from_the_first_process_to_the_last() {
+    if !alone("the_kernels_own_thread_is_there_from_the_first_process_to_the_last") {
+        return;
+    }
+    let caretakers = || {
+        (std::fs::read_dir("/proc/self/task").unwrap())
+            .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok())
+            .filter(|name| name.trim_end() == "caretaker")
+            .count()
+    };
+    let container = Box::new(&[Guest::new("nothing", "")]);
+    for _ in 0..2 {
+        container.run(&["nothing"]);
+        // Not even a long rest ends it: there may be no thread to be had when it is needed.
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(caretakers(), 1);
+    }
+    drop(container);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while caretakers() != 0 {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Whether this program was started for one test only; otherwise starts one that is.
 fn alone(test: &str) -> bool {
     const MARK: &str = "VKERNEL_TEST_ALONE";
