@@ -237,6 +237,27 @@ fn exec_runs_more_programs_of_the_same_manifest() {
 }
 
 #[test]
+fn exec_takes_its_own_directory_and_environment() {
+    let (node, id) = (Node::new(), unique("execdir"));
+    let bundle = node.bundle("b", &["/bin/loop"]).named(&id);
+    node.create(&bundle, &id).success();
+    node.run(&["start", &id]).success();
+    let there = node.run(&["exec", "--cwd", "/bin", &id, "./hello"]);
+    assert_eq!(there.success().out, "hello\n");
+    let elsewhere = node.run(&["exec", "--cwd", "/dev", &id, "./hello"]);
+    assert_eq!(elsewhere.code, 127, "{}", elsewhere.err);
+    node.run(&["exec", "--cwd", "/none", &id, "/bin/hello"])
+        .refused(&["/none", "No such file or directory"]);
+    node.run(&["exec", "--cwd", "bin", &id, "./hello"])
+        .refused(&["bin", "absolute"]);
+
+    let searched = node.run(&["exec", "--env", "PATH=/dev", &id, "hello"]);
+    assert_eq!(searched.code, 127, "{}", searched.err);
+    node.run(&["exec", "--env", "NAME", &id, "hello"])
+        .refused(&["NAME"]);
+}
+
+#[test]
 fn the_list_shows_all_in_each_form() {
     let node = Node::new();
     assert_eq!(node.run(&["list", "-f", "json"]).success().out.trim(), "[]");
