@@ -31,6 +31,10 @@ umount -l /etc
 for tree in /sys/fs/cgroup/*/libpod_parent /sys/fs/cgroup/*/docker; do
   find "$tree" -depth -type d -exec rmdir {} + 2>/dev/null
 done
+# What an engine has mounted there (docker its network namespaces), the last first.
+tac /proc/self/mountinfo | while read -r _ _ _ _ at _; do
+  case $at in "$dir"/*) umount -l "$at" ;; esac
+done
 rm -rf --one-file-system "$dir"
 "#;
 
