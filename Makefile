@@ -10,6 +10,8 @@ DIST := $(TARGET)/dist
 PREFIX ?= /usr/local
 HOST := x86_64-unknown-linux-gnu
 export CARGO_TERM_COLOR ?= auto
+# A workspace of its own: see its Cargo.toml.
+KUBERNETES := --manifest-path integration-tests/kubernetes/Cargo.toml
 
 # Static and not position independent: the size of the program then costs a container nothing at its start.
 STATIC := -C target-feature=+crt-static -C relocation-model=static
@@ -48,6 +50,7 @@ test: guests-test build
 	export MEGARUN_BIN=$(abspath $(DIST))/megarun MEGABIN_BIN=$(abspath $(DIST))/megabin
 	export GUESTS_DIR=$(abspath guests)
 	cargo test --release --locked --workspace --lib --bins --tests
+	cargo test --release --locked $(KUBERNETES)
 
 bench: guests build
 	@scripts/setup.sh bench
@@ -55,8 +58,11 @@ bench: guests build
 	GUESTS_DIR=$(abspath guests) TARGET=$(abspath $(TARGET)) bench/run.sh
 
 lint: deny
+	@scripts/setup.sh lint
 	cargo fmt --all --check
+	cargo fmt --all --check $(KUBERNETES)
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	cargo clippy --release --locked $(KUBERNETES) --all-targets -- -D warnings
 
 # Built once into the target folder where the machine has none.
 deny:
@@ -65,9 +71,11 @@ deny:
 	  cargo install --quiet --locked --root $(TARGET)/tools cargo-deny
 	fi
 	PATH="$$PATH:$(abspath $(TARGET))/tools/bin" cargo deny --all-features --log-level error check bans licenses sources
+	PATH="$$PATH:$(abspath $(TARGET))/tools/bin" cargo deny $(KUBERNETES) --log-level error check bans licenses sources
 
 fmt:
 	cargo fmt --all
+	cargo fmt --all $(KUBERNETES)
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin

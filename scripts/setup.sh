@@ -5,6 +5,7 @@
 #   scripts/setup.sh guests   these and the toolchains of the demo's guest programs
 #   scripts/setup.sh engines  container engines, and what their tests need
 #   scripts/setup.sh test     guests, engines, and what the other tests need
+#   scripts/setup.sh lint     a C compiler, and what the messages of Kubernetes are compiled with
 #   scripts/setup.sh bench    these and the peers: crun, runc
 set -euo pipefail
 
@@ -13,7 +14,8 @@ die() { printf '%s\n' "setup: error: $*" >&2; exit 1; }
 
 build=(gcc libc6-dev make)
 guests=(clang-22 lld-22 wasi-libc libclang-rt-22-dev-wasm32 byacc binutils xz-utils bzip2)
-tests=(tcl rustc-web cargo-web rust-web-src openssl nodejs)
+lint=(protobuf-compiler)
+tests=("${lint[@]}" tcl rustc-web cargo-web rust-web-src openssl nodejs)
 engines=(podman conmon containerd docker.io crun runc containernetworking-plugins iptables catatonit skopeo busybox-static
   iproute2 bsdutils util-linux)
 bench=(crun runc)
@@ -23,15 +25,19 @@ build) packages=("${build[@]}") ;;
 guests) packages=("${build[@]}" "${guests[@]}") ;;
 engines) packages=("${engines[@]}") ;;
 test) packages=("${build[@]}" "${guests[@]}" "${engines[@]}" "${tests[@]}") ;;
+lint) packages=("${build[@]}" "${lint[@]}") ;;
 bench) packages=("${build[@]}" "${guests[@]}" "${tests[@]}" "${bench[@]}") ;;
-*) die "usage: scripts/setup.sh build|guests|engines|test|bench" ;;
+*) die "usage: scripts/setup.sh build|guests|engines|test|lint|bench" ;;
 esac
 
 # Programs that may have come another way than by apt.
-if [ "$1" != build ] && [ "$1" != engines ]; then
+case $1 in
+build | engines | lint) ;;
+*)
   command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 || packages+=(python3 python3-pip)
   command -v npm >/dev/null || packages+=(npm)
-fi
+  ;;
+esac
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 

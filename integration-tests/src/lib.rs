@@ -9,6 +9,7 @@ pub mod cases;
 pub mod command;
 pub mod engines;
 pub mod node;
+#[cfg(feature = "reference")]
 pub mod reference;
 pub mod scratch;
 pub mod subject;

@@ -48,6 +48,26 @@ const HOG: &str = r#"(module (memory (export "memory") 1)
             (memory.fill (i32.shl (local.get $page) (i32.const 16)) (i32.const 7) (i32.const 1048576))
             (br $next))))"#;
 
+/// Says that it ignores SIGTERM, does so, and sleeps.
+const STUBBORN: &str = r#"(module
+    (import "vkernel" "sigaction" (func $sigaction (param i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    ;; An action: ignore.
+    (data (i32.const 48) "\01")
+    (data (i32.const 16) "\20\00\00\00\05\00\00\00")
+    (data (i32.const 32) "deaf\n")
+    (func (export "_start")
+        (if (call $sigaction (i32.const 15) (i32.const 48) (i32.const 0)) (then unreachable))
+        (drop (call $write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 24)))
+        ;; A thousand seconds of the clock that only goes forward.
+        (i32.store (i32.const 80) (i32.const 1))
+        (i64.store (i32.const 88) (i64.const 1000000000000))
+        (loop $again
+            (drop (call $poll (i32.const 64) (i32.const 128) (i32.const 1) (i32.const 24)))
+            (br $again))))"#;
+
 /// Makes both and loads them into podman.
 ///
 /// # Panics
@@ -81,7 +101,7 @@ fn guest(room: &Room) {
          [[binary]]\npath = \"/bin/cat\"\nmodule = \"toybox.wasm\"\nlinks = [{}]\n",
         links.join(", ")
     );
-    for (name, text) in [("exit", EXIT), ("hog", HOG)] {
+    for (name, text) in [("exit", EXIT), ("hog", HOG), ("stubborn", STUBBORN)] {
         let wasm = wat::parse_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
         fs::write(dir.join(format!("{name}.wasm")), wasm).expect("writing a guest");
         recipe += &format!("[[binary]]\npath = \"/bin/{name}\"\nmodule = \"{name}.wasm\"\n");

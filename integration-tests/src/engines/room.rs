@@ -28,7 +28,7 @@ echo ready
 read -r _
 kill -9 -1
 umount -l /etc
-for tree in /sys/fs/cgroup/*/libpod_parent /sys/fs/cgroup/*/docker; do
+for tree in /sys/fs/cgroup/*/libpod_parent /sys/fs/cgroup/*/docker /sys/fs/cgroup/*/megarun-pods-*; do
   find "$tree" -depth -type d -exec rmdir {} + 2>/dev/null
 done
 # What an engine has mounted there (docker its network namespaces), the last first.
@@ -120,13 +120,19 @@ impl Room {
         command
     }
 
+    /// The file of one of its namespaces, by its name in `/proc/<pid>/ns`.
+    pub fn namespace(&self, kind: &str) -> PathBuf {
+        format!("/proc/{}/ns/{kind}", self.holder.id()).into()
+    }
+
     fn enter(&self) -> Command {
-        let namespace = |file: &str| format!("/proc/{}/ns/{file}", self.holder.id());
+        let option =
+            |option: &str, kind: &str| format!("{option}={}", self.namespace(kind).display());
         let mut command = Command::new("nsenter");
         command
-            .arg(format!("--mount={}", namespace("mnt")))
-            .arg(format!("--net={}", namespace("net")))
-            .arg(format!("--pid={}", namespace("pid_for_children")));
+            .arg(option("--mount", "mnt"))
+            .arg(option("--net", "net"))
+            .arg(option("--pid", "pid_for_children"));
         command
     }
 

@@ -127,7 +127,13 @@ impl CgroupPaths {
     }
 
     fn apply_v1(&self, writes: &[Write]) -> Result<(), CgroupError> {
-        for write in writes {
+        let mut writes = writes.to_vec();
+        if let Some(memory) = self.v1_dir("memory") {
+            let both = fs::read_to_string(memory.join(resources::MEMORY_AND_SWAP));
+            let both = both.ok().and_then(|text| text.trim().parse().ok());
+            resources::order_memory(&mut writes, both);
+        }
+        for write in &writes {
             let dir = self
                 .v1_dir(write.controller)
                 .ok_or_else(|| missing(write))?;

@@ -229,6 +229,23 @@ fn weight_of_shares(shares: u64) -> u64 {
     1 + (shares.clamp(2, 262_144) - 2) * 9_999 / 262_142
 }
 
+/// v1's limit on memory and swap together.
+pub const MEMORY_AND_SWAP: &str = "memory.memsw.limit_in_bytes";
+
+/// Puts the limit on memory and swap together before that on memory, where the latter would not fit
+/// under the former as it is now: at every moment memory alone may not have more.
+pub fn order_memory(writes: &mut [Write], both: Option<i64>) {
+    let at = |file: &str| writes.iter().position(|write| write.file == file);
+    let (Some(memory), Some(swap)) = (at("memory.limit_in_bytes"), at(MEMORY_AND_SWAP)) else {
+        return;
+    };
+    let limit: i64 = writes[memory].value.parse().unwrap_or(i64::MAX);
+    // -1 is no limit.
+    if both.is_some_and(|both| limit < 0 || limit > both) && memory < swap {
+        writes.swap(memory, swap);
+    }
+}
+
 fn memory_v1(memory: &LinuxMemory, out: &mut Vec<Write>) {
     let set = |value: Option<i64>| value.filter(|value| *value != 0);
     if let Some(limit) = set(memory.limit()) {
@@ -242,13 +259,7 @@ fn memory_v1(memory: &LinuxMemory, out: &mut Vec<Write>) {
     }
     // After the limit: memory and swap together may not be less than memory alone.
     if let Some(swap) = set(memory.swap()) {
-        push(
-            out,
-            "memory",
-            "memory.memsw.limit_in_bytes",
-            swap,
-            "memory.swap",
-        );
+        push(out, "memory", MEMORY_AND_SWAP, swap, "memory.swap");
     }
     if let Some(reservation) = set(memory.reservation()) {
         push(

@@ -145,3 +145,20 @@ fn io_throttles_name_the_device() {
         ["io io.max=8:0 rbps=9"]
     );
 }
+
+#[test]
+fn memory_alone_never_has_more_than_memory_and_swap() {
+    let order = |limit: i64, both: Option<i64>| {
+        let resources = json!({"memory": {"limit": limit, "swap": limit}});
+        let resources = serde_json::from_value(resources).unwrap();
+        let mut writes = writes(&resources, Version::V1).unwrap();
+        order_memory(&mut writes, both);
+        writes.into_iter().map(|w| w.file).collect::<Vec<_>>()
+    };
+    let memory_first = ["memory.limit_in_bytes", MEMORY_AND_SWAP];
+    let both_first = [MEMORY_AND_SWAP, "memory.limit_in_bytes"];
+    assert_eq!(order(1000, Some(2000)), memory_first);
+    assert_eq!(order(1000, None), memory_first);
+    assert_eq!(order(3000, Some(2000)), both_first);
+    assert_eq!(order(-1, Some(2000)), both_first);
+}

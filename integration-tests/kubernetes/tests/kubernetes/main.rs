@@ -1,0 +1,9 @@
+//! Pods under containerd's CRI with the runtime handler `megarun`.
+
+mod ends;
+mod execs;
+mod leftovers;
+mod life;
+mod refusals;
+mod resources;
+mod streams;
