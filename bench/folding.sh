@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What folding saves: the tools in guests/.cache but CPython and Go's, and 500 variants of one C program that
-# differ in constants and strings. For each way to fold: size beside the sum of the inputs, time to link, time to
-# compile, size of the artifact.
+# What linking and folding save, over three sets of modules: 500 variants of one C program that differ in constants and
+# strings; the guests under 1 MB; these and the larger ones but CPython. Beside them wasm-merge, where it can do the job.
 set -euo pipefail
-GUESTS=${GUESTS_DIR:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../guests" && pwd)}
-MEGABIN=${MEGABIN_BIN:?names the megabin to measure}
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+GUESTS=${GUESTS_DIR:-guests}
+TARGET=${TARGET:-target}
 VARIANTS=${VARIANTS:-500}
 work=$(mktemp -d "${TMPDIR:-/tmp}/megarun-folding.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -33,30 +33,37 @@ C
     -o "$work/variants/v{}.wasm"
 }
 
-# measure NAME MODULES...
-measure() {
-  local name=$1 sum fold start linked
-  shift
-  sum=$(cat "$@" | wc -c)
-  {
-    printf 'name = "%s"\nversion = "1"\n' "$name"
-    for module in "$@"; do
-      printf '[[binary]]\npath = "/bin/%s"\nmodule = "%s"\n' "$(basename "$module" .wasm)" "$module"
-    done
-  } >"$work/$name.toml"
-  printf '%s: %d programs, %d bytes\n' "$name" $# "$sum"
-  for fold in none exact full; do
-    start=$(date +%s%N)
-    "$MEGABIN" build "$work/$name.toml" -o "$work/out" --fold "$fold" >/dev/null 2>&1
-    linked=$((($(date +%s%N) - start) / 1000000))
-    start=$(date +%s%N)
-    "$MEGABIN" precompile --pipe <"$work/out/container.wasm" >"$work/artifact"
-    printf '  %-6s %9d bytes %3d %%   linked in %6d ms   compiled in %6d ms   artifact %9d bytes\n' "$fold" \
-      "$(wc -c <"$work/out/container.wasm")" $(($(wc -c <"$work/out/container.wasm") * 100 / sum)) "$linked" \
-      $((($(date +%s%N) - start) / 1000000)) "$(wc -c <"$work/artifact")"
+# select NAME LIMIT: a folder of the guests of at most LIMIT bytes, CPython aside.
+select_guests() {
+  mkdir "$work/$1"
+  find "$(realpath "$GUESTS")/.cache/wasm" -name '*.wasm' -size "-$2c" ! -name python.wasm -exec ln -s -t "$work/$1" {} +
+}
+
+# Binaryen's merger, of one folder: it keeps every program's memory, so that the result needs several.
+merge() {
+  local tool=$TARGET/bench/npm/node_modules/binaryen/bin/wasm-merge log=$work/merge.log start arguments=() module name
+  if ! [ -e "$tool" ]; then
+    npm install --silent --no-audit --no-fund --prefix "$TARGET/bench/npm" binaryen >"$log" 2>&1 ||
+      { echo "wasm-merge: not installed (npm install binaryen failed)"; return; }
+  fi
+  for module in "$work/$1"/*.wasm; do
+    name=$(basename "$module" .wasm)
+    arguments+=("$module" "$name")
   done
+  start=$(date +%s%N)
+  if timeout 300 node "$tool" "${arguments[@]}" --rename-export-conflicts --all-features -o "$work/merged.wasm" >"$log" 2>&1; then
+    printf '  %-12s %9d bytes %5d %%   merged in %d ms (wall clock): a memory for each program, nothing shared\n' wasm-merge \
+      "$(wc -c <"$work/merged.wasm")" $(($(wc -c <"$work/merged.wasm") * 100 / $(cat "$work/$1"/*.wasm | wc -c))) \
+      $((($(date +%s%N) - start) / 1000000))
+  else
+    printf '  %-12s cannot do it: %s\n' wasm-merge "$(tail -n 1 "$log" | cut -c 1-120)"
+  fi
 }
 
 variants
-measure variants "$work"/variants/*.wasm
-measure tools $(ls "$GUESTS"/.cache/wasm/*.wasm | grep -vE '/(python|gofmt)\.wasm$')
+select_guests small-and-middle 1000000
+select_guests all 8000000
+for set in variants small-and-middle all; do
+  cargo bench --locked -q --workspace --bench link -- "$work/$set"
+  [ "$set" = all ] || merge "$set"
+done

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Every benchmark, one table: printed, and written to target/bench/table.txt. `make bench` calls this.
+# Every benchmark, one table: printed, and written to target/bench/table.txt. `make bench` calls this. A part that
+# fails, or hangs, leaves a line that says so and does not keep the others from running.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ "$(id -u)" = 0 ] || { echo "bench: error: containers need root; run: sudo make bench" >&2; exit 1; }
 
-TARGET=${TARGET:-target}
+export TARGET=${TARGET:-$PWD/target}
 table=$TARGET/bench/table.txt
+failed=0
+began=$SECONDS
 mkdir -p "$TARGET/bench"
 {
   printf 'megarun %s, %s\n' "$(git rev-parse --short HEAD 2>/dev/null || echo unknown)" "$(date -u +%Y-%m-%dT%H:%MZ)"
@@ -13,31 +16,48 @@ mkdir -p "$TARGET/bench"
   for peer in crun runc; do command -v $peer >/dev/null && $peer --version | head -n 1 || echo "$peer: not installed"; done
 } | tee "$table"
 
-section() { printf '\n== %s ==\n' "$1" | tee -a "$table"; }
-
-section 'containers, interleaved with their peers'
-BENCH_OUT=$(realpath "$TARGET/bench")/lifecycle.txt cargo bench --locked -q --workspace --bench lifecycle | tee -a "$table"
+# part SECONDS TITLE COMMAND...: one part of the table, and how busy the machine was before it.
+part() {
+  local limit=$1 title=$2
+  shift 2
+  printf '\n== %s == (load %s)\n' "$title" "$(cut -d' ' -f1-3 /proc/loadavg)" | tee -a "$table"
+  timeout "$limit" "$@" | tee -a "$table" || {
+    failed=1
+    printf 'this part failed, or took more than %d s\n' "$limit" | tee -a "$table"
+  }
+  printf 'bench: %d s so far\n' $((SECONDS - began)) >&2
+}
 
 # With --workspace: the same features as the tests have, so nothing is built twice.
-# What runs in one process: exec of a program, a host call.
-for bench in $(sed -n '/^\[\[bench\]\]/,/^$/s/^name = "\(.*\)"/\1/p' crates/vkernel/Cargo.toml); do
-  section "in the kernel: $bench"
-  cargo bench --locked -q --workspace --bench "$bench" | tee -a "$table"
-done
+bench() { cargo bench --locked -q --workspace "$@"; }
+export -f bench
 
-section 'linking and compiling the demo'
-work=$(mktemp -d /run/megarun-bench.XXXXXX)
-trap 'rm -rf "$work"' EXIT
-timed() {
-  local what=$1 start
-  shift
-  start=$(date +%s%N)
-  "$@" >/dev/null 2>&1
-  printf '%-44s %8d ms\n' "$what" $((($(date +%s%N) - start) / 1000000)) | tee -a "$table"
+part_demo() {
+  local work
+  work=$(mktemp -d /run/megarun-bench.XXXXXX)
+  timed() {
+    local what=$1 start
+    shift
+    start=$(date +%s%N)
+    "$@" >/dev/null 2>&1
+    printf '%-44s %8d ms\n' "$what" $((($(date +%s%N) - start) / 1000000))
+  }
+  timed 'megabin build of the demo' "$MEGABIN_BIN" build guests/recipes/demo.toml -o "$work/demo"
+  timed 'megabin precompile, nothing cached' "$MEGABIN_BIN" precompile "$work/demo" --cache "$work/cache"
+  timed 'megabin precompile, cached' "$MEGABIN_BIN" precompile "$work/demo" --cache "$work/cache"
+  rm -rf "$work"
 }
-timed 'megabin build (43 programs)' "$MEGABIN_BIN" build guests/recipes/demo.toml -o "$work/demo"
-timed 'megabin precompile, nothing cached' "$MEGABIN_BIN" precompile "$work/demo" --cache "$work/cache"
-timed 'megabin precompile, cached' "$MEGABIN_BIN" precompile "$work/demo" --cache "$work/cache"
-section 'folding'
-bench/folding.sh | tee -a "$table"
-printf '\nbench: the table is in %s\n' "$table"
+export -f part_demo
+
+bench --no-run
+part 300 'containers, interleaved with their peers' bash -c 'bench --bench lifecycle'
+part 300 'from the start of a process to its guest' bash -c 'bench --bench start'
+part 300 'exec and host calls in the kernel' bash -c 'bench --bench exec'
+part 100 'processes that live' bash -c 'bench --bench live'
+part 900 "a peer: wasmtime's pool, a module for each program" \
+  cargo run --release --locked -q --manifest-path bench/pool/Cargo.toml --target-dir "$TARGET/bench/pool"
+part 600 'compute-heavy programs, linked and folded beside unlinked' bash -c 'bench --bench compute'
+part 200 'linking and compiling the demo' bash -c part_demo
+part 900 'linking and folding' bench/folding.sh
+printf '\nbench: the table is in %s; %d s\n' "$table" $((SECONDS - began))
+exit $failed

@@ -7,10 +7,12 @@
 #[path = "../tests/common/mod.rs"]
 #[allow(dead_code, reason = "it uses a part")]
 mod common;
+mod peers;
 
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::{FD_WRITE, File, Guest, IMAGE, Images, open, prepare, ticket};
@@ -136,7 +138,7 @@ fn null() -> OwnedFd {
 
 type Contender<'a> = (&'static str, usize, Box<dyn FnMut() + 'a>);
 
-/// Runs the contenders in turns; appends each one's median and middle half.
+/// Runs the contenders in turns; appends each one's median, middle half, and ratio to the first.
 fn race(report: &mut String, contenders: &mut [Contender<'_>]) {
     let mut times: Vec<Vec<Duration>> = contenders.iter().map(|_| Vec::new()).collect();
     let most = contenders
@@ -153,13 +155,16 @@ fn race(report: &mut String, contenders: &mut [Contender<'_>]) {
             }
         }
     }
+    let mut first = None;
     for ((name, ..), times) in contenders.iter().zip(&mut times) {
         times.sort();
         let at = |part: usize| times[times.len() * part / 4].as_secs_f64() * 1e6;
         let (low, median, high) = (at(1), at(2), at(3));
+        let ratio = median / *first.get_or_insert(median);
+        let spread = format!("({low:.1} .. {high:.1})");
         let _ = writeln!(
             report,
-            "{name:<52} {median:>10.1} us   ({low:.1} .. {high:.1})"
+            "{name:<56} {median:>10.1} us {spread:<22} {ratio:>8.2}"
         );
     }
 }
@@ -180,6 +185,11 @@ fn execs(report: &mut String, kernel: &Kernel) {
         report,
         &mut [
             (
+                "true by its ticket, on the caller's thread",
+                ROUNDS,
+                Box::new(run("/bin/true")),
+            ),
+            (
                 "finding true: path, open, SHA-256, manifest",
                 ROUNDS,
                 Box::new(|| {
@@ -194,11 +204,6 @@ fn execs(report: &mut String, kernel: &Kernel) {
                     let status = kernel.run_here(spec(ExecTarget::Digest(digest)));
                     assert_eq!(status, Ok(ExitStatus::Code(0)));
                 }),
-            ),
-            (
-                "true by its ticket, on the caller's thread",
-                ROUNDS,
-                Box::new(run("/bin/true")),
             ),
             (
                 "true by its ticket, on a thread of its own",
@@ -232,16 +237,22 @@ fn execs(report: &mut String, kernel: &Kernel) {
             ),
             ("original of 6 MiB, hashed", 50, Box::new(run("/bin/6m"))),
             ("original of 26 MiB, hashed", 20, Box::new(run("/bin/26m"))),
-            (
-                "peer: posix_spawn and wait of the host's true",
-                500,
-                Box::new(|| {
-                    let status = std::process::Command::new("/bin/true").status();
-                    assert!(status.is_ok_and(|status| status.success()));
-                }),
-            ),
         ],
     );
+}
+
+/// What others offer to run a program once, started and waited for.
+fn others(report: &mut String, kernel: &Kernel, dir: &Path) {
+    let mut contenders: Vec<Contender<'_>> = vec![(
+        "true by its ticket, on the caller's thread",
+        ROUNDS,
+        Box::new(|| {
+            let status = kernel.run_here(spec(ExecTarget::Path("/bin/true".into())));
+            assert_eq!(status, Ok(ExitStatus::Code(0)));
+        }),
+    )];
+    contenders.extend(peers::all(dir));
+    race(report, &mut contenders);
 }
 
 /// The same module under wasmtime-wasi, for the cost of one of its calls.
@@ -330,6 +341,11 @@ fn measure() {
             "exec in a kernel with {total} tools, images laid by {who}"
         );
         execs(&mut report, &kernel);
+        eprintln!("exec with {total} tools, images laid by {who}: done");
+        if tools == 10 && images == Images::Host {
+            let _ = writeln!(report, "others, beside the same kernel");
+            others(&mut report, &kernel, dir.path());
+        }
         if tools == 10 && images == Images::Guest {
             host_calls(&mut report, &kernel, &common::wasm(&guests, &files));
         } else if tools == 10_000 {

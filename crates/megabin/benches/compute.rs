@@ -1,0 +1,220 @@
+//! Compute-heavy programs, each as it came beside the same one linked with all the others and folded:
+//! the processor's time of one thread, with the engine's settings as shipped. The two take turns,
+//! so that a busy machine disturbs them alike. Nothing here fails on time; a program that is not
+//! among the guests has no row.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use megabin::link::{Folding, Program, Request, Target, link};
+use megabinary::digest::Digest;
+use wasmtime::{Engine, Linker, Module, Store};
+use wasmtime_wasi::p1::{self, WasiP1Ctx};
+use wasmtime_wasi::p2::pipe::{MemoryInputPipe, SinkOutputStream};
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
+
+const ROUNDS: usize = 15;
+
+/// A guest, its arguments, and what it reads.
+type Case = (&'static str, &'static [&'static str], fn() -> Vec<u8>);
+
+const CASES: &[Case] = &[
+    ("lua", &["-"], || LUA.into()),
+    ("mawk", &[AWK], Vec::new),
+    ("jq", &[JQ], || b"null".to_vec()),
+    ("bzip2", &["-c"], || text(1_500_000)),
+    ("zstd", &["-c", "-9"], || text(3_000_000)),
+    ("lz4", &["-c", "-9"], || text(3_000_000)),
+    ("brotli", &["-c", "-q", "6"], || text(1_000_000)),
+    ("9sort", &[], || text(3_000_000)),
+    ("9sha1sum", &[], || text(20_000_000)),
+    ("cmark", &[], || text(1_500_000)),
+    ("xxd", &[], || text(3_000_000)),
+    ("sqlite3", &[":memory:"], || SQL.into()),
+    ("toybox", &["sha512sum"], || text(20_000_000)),
+    ("gofmt", &[], go),
+    ("uwc", &[], || text(20_000_000)),
+];
+
+const LUA: &str = "
+local t = {}
+for i = 1, 200000 do t[i] = (i * 7919) % 100003 end
+table.sort(t)
+local s = 0
+for i = 1, 6000000 do s = (s * 31 + t[i % 200000 + 1]) % 1000003 end
+local p = {}
+for i = 1, 100000 do p[#p + 1] = tostring(i):reverse() end
+print(s, #table.concat(p))";
+
+const AWK: &str = "BEGIN { for (i = 0; i < 1500000; i++) { s = (s * 31 + i) % 1000003; a[i % 999] = s }
+for (i = 0; i < 100000; i++) n += length(substr(\"abcdefghij\", i % 10 + 1) a[i % 999]); print s, n }";
+
+const JQ: &str =
+    "[range(150000) | {a: (. % 1000), b: tostring}] | group_by(.a) | map(length) | add";
+
+const SQL: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)
+SELECT count(*), sum(length(hex(i * 7919 % 10007))) FROM n GROUP BY i % 97 ORDER BY 2;";
+
+/// Words that repeat now and then, in lines; the same every time.
+fn text(size: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(size + 16);
+    let mut state = 1u64;
+    while out.len() < size {
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        let word = (state >> 33) % 5000;
+        out.extend_from_slice(format!("{:x}", word * word).as_bytes());
+        out.push(if word % 11 == 0 { b'\n' } else { b' ' });
+    }
+    out.push(b'\n');
+    out
+}
+
+/// A long program for a formatter.
+fn go() -> Vec<u8> {
+    let mut out = String::from("package main\n");
+    for i in 0..6000 {
+        out +=
+            &format!("func f{i}(a int,b int) int {{\nif a>b {{ return a*{i}+b }}\nreturn b-a }}\n");
+    }
+    out.into_bytes()
+}
+
+/// Time on a processor of this thread so far.
+fn spent() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is valid for writing.
+    let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    assert_eq!(failed, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Runs the program behind `start` once.
+fn run(engine: &Engine, module: &Module, start: &str, args: &[&str], stdin: &[u8]) -> Duration {
+    let context = WasiCtxBuilder::new()
+        .arg("/bin/program")
+        .args(args)
+        .stdin(MemoryInputPipe::new(stdin.to_vec()))
+        .stdout(SinkOutputStream)
+        .preopened_dir(std::env::temp_dir(), "/", FsPerms::ReadOnly)
+        .expect("the directory for temporary files")
+        .build_p1();
+    let mut store = Store::new(engine, context);
+    store.set_epoch_deadline(1);
+    let mut linker: Linker<WasiP1Ctx> = Linker::new(engine);
+    p1::add_to_linker_sync(&mut linker, |context| context).expect("wasmtime-wasi links");
+    // Whatever else the programs import, these runs do not call.
+    linker
+        .define_unknown_imports_as_traps(module)
+        .expect("stubs");
+    let instance = linker.instantiate(&mut store, module).expect("an instance");
+    let start = instance.get_typed_func::<(), ()>(&mut store, start);
+    let start = start.expect("an entry point");
+    let before = spent();
+    let end = start.call(&mut store, ());
+    let time = spent() - before;
+    if let Err(error) = end {
+        let exit = error.downcast_ref::<I32Exit>();
+        assert!(exit.is_some_and(|exit| exit.0 == 0), "{error:?}");
+    }
+    time
+}
+
+/// The guests' modules by name: small and middle ones, and those that are measured.
+fn modules() -> Vec<(String, Vec<u8>)> {
+    let folder = std::env::var_os("GUESTS_DIR").expect("GUESTS_DIR is not set: run `make bench`");
+    let folder = PathBuf::from(folder).join(".cache/wasm");
+    let mut modules = Vec::new();
+    for entry in std::fs::read_dir(&folder).expect("guests are built: run `make bench`") {
+        let path = entry.expect("a folder's entry").path();
+        let name = path
+            .file_stem()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        let wasm = std::fs::read(&path).expect("a module");
+        if wasm.len() < 1 << 20 || CASES.iter().any(|case| case.0 == name) {
+            modules.push((name, wasm));
+        }
+    }
+    modules
+}
+
+fn measure() {
+    let engine = Engine::new(&vkernel::engine::config()).expect("an engine");
+    let modules = modules();
+    let request = Request {
+        name: "bench".parse().expect("a name"),
+        version: "1".parse().expect("a version"),
+        vkernel_version: semver::VersionReq::STAR,
+        programs: modules
+            .iter()
+            .map(|(name, wasm)| Program {
+                name: name.parse().expect("a program's name"),
+                origin: name.clone(),
+                wasm,
+            })
+            .collect(),
+        targets: (0..modules.len())
+            .map(|program| Target {
+                digest: Digest::of(&modules[program].1),
+                program,
+            })
+            .collect(),
+        folding: Folding::Full,
+    };
+    let linked = link(&request).expect("they link");
+    let all = Module::new(&engine, &linked.wasm).expect("it compiles");
+    println!("{} programs linked and folded", modules.len());
+    println!(
+        "{:<12} {:>12} {:>12} {:>8}   (middle half of ratios)",
+        "program", "unlinked", "linked", "ratio"
+    );
+    for (name, args, stdin) in CASES {
+        let Some(at) = modules.iter().position(|(module, _)| module == name) else {
+            eprintln!("{name} is not among the guests: no row for it");
+            continue;
+        };
+        let alone = Module::new(&engine, &modules[at].1).expect("it compiles");
+        let stdin = stdin();
+        let entry = linked.entries[at].to_string();
+        let (mut before, mut after, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            let own = || run(&engine, &alone, "_start", args, &stdin);
+            let shared = || run(&engine, &all, &entry, args, &stdin);
+            let (one, other) = match round % 2 {
+                0 => (own(), shared()),
+                _ => {
+                    let other = shared();
+                    (own(), other)
+                }
+            };
+            ratios.push(other.as_secs_f64() / one.as_secs_f64());
+            before.push(one);
+            after.push(other);
+        }
+        before.sort();
+        after.sort();
+        ratios.sort_by(f64::total_cmp);
+        let ms = |times: &[Duration]| times[ROUNDS / 2].as_secs_f64() * 1e3;
+        println!(
+            "{name:<12} {:>9.1} ms {:>9.1} ms {:>8.3}   ({:.3} .. {:.3})",
+            ms(&before),
+            ms(&after),
+            ratios[ROUNDS / 2],
+            ratios[ROUNDS / 4],
+            ratios[ROUNDS * 3 / 4]
+        );
+    }
+}
+
+fn main() {
+    // The guests run on this thread.
+    let thread = std::thread::Builder::new().stack_size(64 << 20);
+    let thread = thread.spawn(measure).expect("a thread");
+    thread.join().expect("it measured");
+}
