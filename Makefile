@@ -42,6 +42,7 @@ guests:
 guests-test:
 	@scripts/setup.sh test
 	guests/build.sh test
+	guests/relocs.sh
 
 demo: guests build
 	@MEGARUN_BIN=$(abspath $(DIST))/megarun MEGABIN_BIN=$(abspath $(DIST))/megabin demo/demo.sh

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What linking and folding save, over three sets of modules: 500 variants of one C program that differ in constants and
-# strings; the guests under 1 MB; these and the larger ones but CPython. Beside them wasm-merge, where it can do the job.
+# What linking and folding save, over sets of modules: 500 variants of one C program that differ in constants and
+# strings; the guests under 1 MB; these and the larger ones but CPython. Beside them wasm-merge, where it can do the
+# job. And the programs in C with and without a base layer of their libc.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 GUESTS=${GUESTS_DIR:-guests}
@@ -60,6 +61,22 @@ merge() {
   fi
 }
 
+# The programs in C that can stand on a base of their libc, without it and with it.
+based() {
+  local module name
+  guests/relocs.sh
+  mkdir "$work/c-programs" "$work/on-a-base"
+  for module in "$(realpath "$GUESTS")"/.cache/relocs/*.wasm; do
+    name=$(basename "$module")
+    [ -e "$GUESTS/.cache/wasm/$name" ] || continue
+    ln -s "$module" "$work/on-a-base/$name"
+    ln -s "$(realpath "$GUESTS/.cache/wasm/$name")" "$work/c-programs/$name"
+  done
+  cargo bench --locked -q --workspace --bench link -- "$work/c-programs" \
+    "--base=$GUESTS/.cache/sysroot/lib/wasm32-wasi/libc.a" "$work/on-a-base"
+}
+
+based
 variants
 select_guests small-and-middle 1000000
 select_guests all 8000000

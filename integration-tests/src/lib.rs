@@ -5,6 +5,7 @@
 //! The tests themselves are in `tests/`; `make test` builds what they need and
 //! names it in the environment.
 
+pub mod base;
 pub mod cases;
 pub mod command;
 pub mod engines;

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use integration_tests::cases::Case;
 use integration_tests::command::{run, run_with};
 use integration_tests::reference::{End, Invocation, Outcome, Reference, Start};
-use integration_tests::{cases, scratch, subject};
+use integration_tests::{base, cases, scratch, subject};
 use serde_json::Value;
 
 /// Everything a run left that can be seen.
@@ -54,10 +54,14 @@ struct Built {
 }
 
 fn build(fold: &str) -> Built {
+    build_from(&subject::recipe("test"), fold)
+}
+
+fn build_from(recipe: &Path, fold: &str) -> Built {
     let folder = tempfile::tempdir().expect("a temporary directory");
     run(Command::new(subject::megabin())
         .arg("build")
-        .arg(subject::recipe("test"))
+        .arg(recipe)
         .args(["--fold", fold])
         .arg("-o")
         .arg(folder.path()))
@@ -280,4 +284,52 @@ fn other_ways_to_fold_change_nothing() {
                 .collect()
         });
     }
+}
+
+/// The programs in C once more, linked with relocations and standing on a base of their libc: all
+/// the command lines of each, under plain wasmtime and under the virtual kernel.
+#[test]
+fn programs_on_a_base_behave_as_the_originals() {
+    let guests = subject::guests();
+    let modules = cases::modules(&subject::recipe("test"));
+    let relocs = guests.join(".cache/relocs");
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let recipe = folder.path().join("base.toml");
+    let libc = guests.join(".cache/sysroot/lib/wasm32-wasi/libc.a");
+    let text = base::recipe(&subject::recipe("test"), &relocs, &libc);
+    std::fs::write(&recipe, text).expect("writing a recipe");
+    let built = build_from(&recipe, "full");
+    let all = cases::load(&guests);
+    let stands = |case: &&Case| {
+        let name = modules[&case.run[0]].file_name().expect("a module's name");
+        relocs.join(name).exists()
+    };
+    let cases: Vec<&Case> = all.iter().filter(stands).collect();
+    assert!(
+        cases.len() > 50,
+        "only {} cases: run guests/relocs.sh",
+        cases.len()
+    );
+    let reference = Reference::new(&guests.join(".cache/aot"));
+    let linked = reference.module(&built.wasm());
+    compare_all(&cases, |case| {
+        let original = reference.module(&subject::module(&modules[&case.run[0]]));
+        let expected = under_wasmtime(&reference, &original, Start::Program, case, &built);
+        let start = Start::Dispatch(built.target(&case.run[0]));
+        let plain = under_wasmtime(&reference, &linked, start, case, &built);
+        let ours = built.under_the_virtual_kernel(case);
+        let found = [
+            difference(case, "on a base, under plain wasmtime", &expected, &plain),
+            match case.container {
+                Some(_) => None,
+                None => difference(
+                    case,
+                    "on a base, under the virtual kernel",
+                    &expected,
+                    &ours,
+                ),
+            },
+        ];
+        found.into_iter().flatten().collect()
+    });
 }

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use megabin::link::base::{self, Library, Standing};
 use megabin::link::{Folding, Program, Request, Target, link};
 use megabinary::digest::Digest;
 use megabinary::module::Module;
@@ -60,9 +61,14 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
     (result, (spent() - before).as_secs_f64() * 1e3)
 }
 
-fn measure(folder: &Path) {
-    let modules = modules(folder);
-    let sum: usize = modules.iter().map(|(_, wasm)| wasm.len()).sum();
+/// With a library, the modules stand on a base of it; `sum` is then what they have without relocations.
+fn measure(folder: &Path, base: Option<(&Path, usize)>) -> usize {
+    let mut modules = modules(folder);
+    let mut sum: usize = modules.iter().map(|(_, wasm)| wasm.len()).sum();
+    if let Some((library, without)) = base {
+        sum = without;
+        stand(&mut modules, library);
+    }
     let name = folder.file_name().expect("a name").to_string_lossy();
     println!("{name}: {} programs, {sum} bytes", modules.len());
     let engine = Engine::new(&vkernel::engine::config()).expect("an engine");
@@ -94,6 +100,27 @@ fn measure(folder: &Path) {
         line(what, linked.wasm.len(), linking, compiling, artifact.len());
     }
     eprintln!("{name}: done");
+    sum
+}
+
+/// Moves the modules onto a base of `library`.
+fn stand(modules: &mut [(String, Vec<u8>)], library: &Path) {
+    let library = Library {
+        origin: library.display().to_string(),
+        bytes: std::fs::read(library).expect("a library"),
+    };
+    let programs: Vec<Standing<'_>> = modules
+        .iter()
+        .map(|(origin, wasm)| Standing { origin, wasm })
+        .collect();
+    let (laid, time) = timed(|| base::lay(&programs, &[library]).expect("they stand on it"));
+    println!(
+        "  base laid in {time:.0} ms: {} functions shared",
+        laid.summary.functions
+    );
+    for ((_, wasm), moved) in modules.iter_mut().zip(laid.modules) {
+        *wasm = moved;
+    }
 }
 
 fn main() {
@@ -101,7 +128,16 @@ fn main() {
     let folders = std::env::args()
         .skip(1)
         .filter(|argument| argument != "--bench");
-    for folder in folders {
-        measure(Path::new(&folder));
+    // `--base=LIBRARY` before a folder: the programs of the folder before it, linked with relocations.
+    let (mut library, mut sum) = (None, 0);
+    for argument in folders {
+        match argument.strip_prefix("--base=") {
+            Some(file) => library = Some(file.to_owned()),
+            None => {
+                let base = library.take();
+                let base = base.as_ref().map(|file| (Path::new(file), sum));
+                sum = measure(Path::new(&argument), base);
+            }
+        }
     }
 }

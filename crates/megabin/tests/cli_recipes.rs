@@ -199,3 +199,28 @@ fn an_image_with_linked_folders_gets_no_looping_link() {
             .starts_with(b"#!megabinary /usr/bin/one ")
     );
 }
+
+#[test]
+fn a_base_needs_libraries_and_programs_that_stand_on_it() {
+    let bench = Bench::new();
+    bench.file("libc.a", b"!<arch>\n");
+    let recipe = |base: &str, entry: &str| {
+        format!(
+            "name = \"x\"\nversion = \"1\"\n{base}\n[[binary]]\npath = \"/bin/one\"\n\
+             module = \"one.wasm\"\n{entry}\n"
+        )
+    };
+    let libraries = "[base]\nlibraries = [\"libc.a\"]";
+    let stands = "base = true";
+    bench.recipe_fails(&recipe("", stands), &["[base] libraries"]);
+    bench.recipe_fails(&recipe(libraries, ""), &["base = true", "--emit-relocs"]);
+    // What clang links without being asked has no relocations.
+    let parts = ["one.wasm", "no relocations", "-Wl,--emit-relocs"];
+    bench.recipe_fails(&recipe(libraries, stands), &parts);
+    let missing = libraries.replace("libc.a", "libm.a");
+    bench.recipe_fails(&recipe(&missing, stands), &["libm.a"]);
+    let script = "[[binary]]\npath = \"/bin/s\"\nfile = \"report\"\n\
+                  interpreter = \"/bin/one\"\nbase = true\n";
+    let parts = ["a script has no code to lay"];
+    bench.recipe_fails(&(recipe(libraries, stands) + script), &parts);
+}

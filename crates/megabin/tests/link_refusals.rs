@@ -22,10 +22,13 @@ fn other_kinds_of_files() {
     assert!(refusal_of(b"\x7fELF....").contains("7f 45 4c 46"));
     assert!(refusal_of(b"\0asm\x0d\0\x01\0").contains("component"));
     assert!(refusal_of(b"\0asm\x01\0\0").contains("build it again"));
-    let mut object = wat(&format!("(module {START})"));
-    object.extend_from_slice(&[0, 9, 7]);
-    object.extend_from_slice(b"linking\x02");
+    let linking = [&[0, 9, 7][..], b"linking\x02"].concat();
+    let import = r#"(module (import "env" "__linear_memory" (memory 0)))"#;
+    let object = [wat(import), linking.clone()].concat();
     assert!(refusal_of(&object).contains("an object file: link it"));
+    // A program may keep what its linker knew.
+    let program = [wat(&format!("(module {START})")), linking].concat();
+    link_all(&[("program", &program)]);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use megabinary::names::{BinaryPath, NameError, ToolName};
 
 use crate::files::{self, FileError};
 use crate::keys::PrivateKey;
+use crate::link::base::BaseError;
 use crate::link::{self, Folding, LinkError};
 use crate::progress::Progress;
 use crate::recipe::{Binary, Recipe, Source, Ticket, Tool, ToolSource};
@@ -34,6 +35,9 @@ pub enum BuildError {
     /// The programs cannot be linked.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// The base layer cannot be laid.
+    #[error(transparent)]
+    Base(#[from] BaseError),
     /// The root file system cannot be laid.
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
@@ -142,7 +146,16 @@ pub fn build(
     progress: &Progress,
 ) -> Result<Container, BuildError> {
     progress.step("reading the modules");
-    let modules = Modules::load(recipe)?;
+    let mut modules = Modules::load(recipe)?;
+    if !recipe.base.is_empty() {
+        progress.step("laying the base layer");
+        let base = modules.lay_base(&recipe.base)?;
+        log::info!(
+            "the base layer: {} functions that programs share, {} bytes of data",
+            base.functions,
+            base.data
+        );
+    }
     let mut parts = Parts::new(recipe, &modules);
     for binary in &recipe.binaries {
         parts.binary(binary)?;
@@ -288,7 +301,7 @@ impl<'a> Parts<'a> {
     /// The program a binary starts, and its file's digest and bytes.
     fn file_of(&mut self, binary: &Binary) -> Result<(usize, Digest, Bytes), BuildError> {
         match &binary.source {
-            Source::Module { module, file } => {
+            Source::Module { module, file, .. } => {
                 let program = self.modules.of(module);
                 let original = self.modules.programs[program].digest;
                 let bytes = match file {
@@ -340,7 +353,7 @@ impl<'a> Parts<'a> {
 
     fn tool(&mut self, tool: &Tool) -> Result<(), BuildError> {
         let (digest, program, args, overrides) = match &tool.source {
-            ToolSource::Module(module) => {
+            ToolSource::Module { module, .. } => {
                 let program = self.modules.of(module);
                 let runs = &self.modules.programs[program];
                 let syscalls = tool.syscalls.unwrap_or(runs.needed);

@@ -11,6 +11,7 @@ use megabinary::names::{BinaryPath, ProgramName};
 use super::BuildError;
 use crate::files;
 use crate::link;
+use crate::link::base::{self, Library, Standing, Summary};
 use crate::recipe::{Recipe, Source, ToolSource};
 
 /// A module that is linked once, however many paths it serves.
@@ -24,6 +25,10 @@ pub(super) struct Program {
     pub digest: Digest,
     /// What its imports can need.
     pub needed: SyscallSet,
+    /// Whether it stands on the base layer.
+    stands: bool,
+    /// Its bytes moved onto that layer.
+    moved: Option<Vec<u8>>,
 }
 
 /// All modules of a recipe.
@@ -43,14 +48,14 @@ impl Modules {
                     Some(name) => name.clone(),
                     None => default_name(&binary.path)?,
                 };
-                modules.add(module, name, named)?;
+                modules.add(module, name, named, binary.stands())?;
             }
         }
         for tool in &recipe.tools {
-            if let ToolSource::Module(module) = &tool.source {
+            if let ToolSource::Module { module, .. } = &tool.source {
                 let name = ProgramName::new(tool.name.as_str())
                     .expect("every tool name is a program name");
-                modules.add(module, name, false)?;
+                modules.add(module, name, false, tool.stands())?;
             }
         }
         Ok(modules)
@@ -70,13 +75,49 @@ impl Modules {
                 link::Program {
                     name,
                     origin,
-                    wasm: &p.bytes,
+                    wasm: p.moved.as_ref().unwrap_or(&p.bytes),
                 }
             })
             .collect()
     }
 
-    fn add(&mut self, file: &Path, name: ProgramName, named: bool) -> Result<(), BuildError> {
+    /// Moves the programs that say so onto a base layer of `libraries`. A digest stays that of the
+    /// module as it was read.
+    pub(super) fn lay_base(&mut self, libraries: &[PathBuf]) -> Result<Summary, BuildError> {
+        let libraries = libraries
+            .iter()
+            .map(|file| {
+                Ok(Library {
+                    origin: file.display().to_string(),
+                    bytes: files::read(file, limits::CONTAINER_BYTES)?,
+                })
+            })
+            .collect::<Result<Vec<_>, BuildError>>()?;
+        let standing: Vec<&mut Program> = self.programs.iter_mut().filter(|p| p.stands).collect();
+        let origins = standing.iter().map(|p| p.origin.display().to_string());
+        let origins: Vec<String> = origins.collect();
+        let programs: Vec<Standing<'_>> = standing
+            .iter()
+            .zip(&origins)
+            .map(|(program, origin)| Standing {
+                origin,
+                wasm: &program.bytes,
+            })
+            .collect();
+        let laid = base::lay(&programs, &libraries)?;
+        for (program, moved) in standing.into_iter().zip(laid.modules) {
+            program.moved = Some(moved);
+        }
+        Ok(laid.summary)
+    }
+
+    fn add(
+        &mut self,
+        file: &Path,
+        name: ProgramName,
+        named: bool,
+        stands: bool,
+    ) -> Result<(), BuildError> {
         let index = match self.by_file.get(file) {
             Some(index) => *index,
             None => {
@@ -86,6 +127,7 @@ impl Modules {
             }
         };
         let program = &mut self.programs[index];
+        program.stands |= stands;
         // A name that the recipe gives wins over one taken from a path.
         if named && !program.named {
             (program.name, program.named) = (name, true);
@@ -114,6 +156,8 @@ impl Modules {
             bytes,
             digest,
             needed,
+            stands: false,
+            moved: None,
         });
         Ok(self.programs.len() - 1)
     }

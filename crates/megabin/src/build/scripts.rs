@@ -49,6 +49,7 @@ mod tests {
             source: Source::Module {
                 module: "p.wasm".into(),
                 file: Ticket::Line,
+                base: false,
             },
             name: None,
             syscalls: None,

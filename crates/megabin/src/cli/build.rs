@@ -20,6 +20,10 @@ A recipe (paths of modules and files are relative to its own folder):
   [[binary]]
   path = \"/usr/bin/ls\"          # where its file stands in the root file system
   module = \"wasm/ls.wasm\"       # what runs: a wasm32-wasip1 command module
+  base = true                    # optional: it stands on the base
+
+  [base]                         # optional: libraries that lie once, at the same addresses, for all
+  libraries = [\"libc.a\"]        # programs with `base = true`, linked with -Wl,--emit-relocs
 
   [[binary]]                     # a script
   path = \"/usr/bin/report\"

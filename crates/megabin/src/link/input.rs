@@ -121,6 +121,9 @@ pub(crate) fn read<'a>(
     wasm: &'a [u8],
 ) -> Result<Input<'a>, Refusal> {
     check_header(wasm)?;
+    if is_object(wasm) {
+        return Err(Refusal::Object);
+    }
     let mut reader = Reader {
         validator: Validator::new_with_features(FEATURES),
         start_export: None,
@@ -170,6 +173,24 @@ pub(super) fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether it is for a linker: programs may keep symbols and relocations too, but they have an entry.
+fn is_object(wasm: &[u8]) -> bool {
+    let (mut symbols, mut starts) = (false, false);
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload {
+            Ok(Payload::CustomSection(section)) => symbols |= section.name() == "linking",
+            Ok(Payload::ExportSection(exports)) => {
+                let mut names = exports.into_iter().flatten();
+                starts |= names.any(|export| export.name == "_start");
+            }
+            Ok(_) => {}
+            // What is wrong is said where it is read.
+            Err(_) => return false,
+        }
+    }
+    symbols && !starts
+}
+
 impl From<wasmparser::Error> for Refusal {
     fn from(error: wasmparser::Error) -> Refusal {
         Refusal::invalid(&error)
@@ -188,11 +209,6 @@ impl<'a> Reader<'a> {
         match payload {
             Payload::ImportSection(section) => refuse_imports(section.clone())?,
             Payload::MemorySection(section) => self.memories(section.clone())?,
-            Payload::CustomSection(section)
-                if section.name() == "linking" || section.name().starts_with("reloc.") =>
-            {
-                return Err(Refusal::Object);
-            }
             _ => {}
         }
         if let ValidPayload::Func(validate, body) = self.validator.payload(payload)? {

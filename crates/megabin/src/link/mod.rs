@@ -14,6 +14,7 @@
 //! 6. [`encode`] writes the sections, with [`shim`] and [`names`].
 
 mod addresses;
+pub mod base;
 mod code;
 mod consts;
 mod encode;

@@ -21,6 +21,8 @@ pub struct Recipe {
     pub vkernel_version: semver::VersionReq,
     /// Policies for all binaries.
     pub policies: GlobalPolicies,
+    /// Libraries that lie in the base layer.
+    pub base: Vec<PathBuf>,
     /// Executable files of the root file system.
     pub binaries: Vec<Binary>,
     /// Tools that an agent calls by name.
@@ -57,6 +59,8 @@ pub enum Source {
         module: PathBuf,
         /// The file in the root file system.
         file: Ticket,
+        /// Whether it stands on the base layer.
+        base: bool,
     },
     /// A script: data for its interpreter.
     Script {
@@ -101,7 +105,12 @@ pub struct Tool {
 #[derive(Debug, Clone)]
 pub enum ToolSource {
     /// A module that needs no file in the root file system.
-    Module(PathBuf),
+    Module {
+        /// The module that runs.
+        module: PathBuf,
+        /// Whether it stands on the base layer.
+        base: bool,
+    },
     /// A binary of this recipe, with its arguments and rights.
     Binary(BinaryPath),
 }
@@ -220,6 +229,12 @@ fn resolve(written: text::Recipe, folder: &Path) -> Result<Recipe, Wrong> {
             networking,
             exec,
         },
+        base: written
+            .base
+            .libraries
+            .iter()
+            .map(|library| folder.join(library))
+            .collect(),
         binaries: written
             .binary
             .into_iter()
@@ -270,11 +285,15 @@ fn source(written: &text::Binary, folder: &Path, place: &str) -> Result<Source, 
             Ok(Source::Module {
                 module: folder.join(module),
                 file,
+                base: written.base,
             })
         }
         (None, Some(file), Some(interpreter)) => {
             if written.keep.is_some() {
                 return wrong("a script's file is the script: drop `keep`");
+            }
+            if written.base {
+                return wrong("a script has no code to lay: `base` belongs to its interpreter");
             }
             let interpreter = parse(interpreter, place, "interpreter")?;
             Ok(Source::Script {
@@ -295,11 +314,15 @@ fn source(written: &text::Binary, folder: &Path, place: &str) -> Result<Source, 
 fn tool(written: text::AgentTool, folder: &Path) -> Result<Tool, Wrong> {
     let place = format!("agent_tool {}", written.name);
     let source = match (&written.module, &written.binary) {
-        (Some(module), None) => ToolSource::Module(folder.join(module)),
+        (Some(module), None) => ToolSource::Module {
+            module: folder.join(module),
+            base: written.base,
+        },
         (None, Some(binary)) => {
-            if written.args.is_some() || written.syscalls.is_some() || !written.exec.is_empty() {
-                let reason = "a tool that is a binary has that binary's args, syscalls and exec: \
-                              set them there";
+            let own = written.args.is_some() || written.syscalls.is_some() || written.base;
+            if own || !written.exec.is_empty() {
+                let reason = "a tool that is a binary has that binary's args, syscalls, exec and \
+                              base: set them there";
                 return Err(Wrong::new(place, reason));
             }
             ToolSource::Binary(parse(binary, &place, "binary")?)
@@ -380,6 +403,20 @@ fn check(recipe: &Recipe) -> Result<(), Wrong> {
         }
         check_exec(recipe, &tool.exec, place)?;
     }
+    let stands =
+        recipe.binaries.iter().any(Binary::stands) || recipe.tools.iter().any(Tool::stands);
+    if stands == recipe.base.is_empty() {
+        let reason = match stands {
+            true => {
+                "`base = true` needs the libraries that lie there: [base] libraries = [\"libc.a\"]"
+            }
+            false => {
+                "nothing stands on it: add `base = true` to the programs that were linked with \
+                      these libraries and with -Wl,--emit-relocs"
+            }
+        };
+        return Err(Wrong::new("base", reason));
+    }
     if recipe.binaries.is_empty() && recipe.tools.is_empty() {
         let reason = "nothing to build: add at least one [[binary]] or [[agent_tool]]";
         return Err(Wrong::new("recipe", reason));
@@ -400,6 +437,20 @@ fn check_exec(
 
 fn missing(key: &str, path: &BinaryPath) -> String {
     format!("`{key}` names {path}, which is not the `path` of a [[binary]] of this recipe")
+}
+
+impl Binary {
+    /// Whether it stands on the base layer.
+    pub fn stands(&self) -> bool {
+        matches!(self.source, Source::Module { base: true, .. })
+    }
+}
+
+impl Tool {
+    /// Whether it stands on the base layer.
+    pub fn stands(&self) -> bool {
+        matches!(self.source, ToolSource::Module { base: true, .. })
+    }
 }
 
 impl Recipe {

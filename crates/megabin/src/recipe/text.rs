@@ -12,6 +12,8 @@ pub(super) struct Recipe {
     #[serde(default)]
     pub policies: Policies,
     #[serde(default)]
+    pub base: Base,
+    #[serde(default)]
     pub binary: Vec<Binary>,
     #[serde(default)]
     pub agent_tool: Vec<AgentTool>,
@@ -28,6 +30,13 @@ pub(super) struct Policies {
     pub exec: Option<String>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Base {
+    #[serde(default)]
+    pub libraries: Vec<String>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Binary {
@@ -42,6 +51,8 @@ pub(super) struct Binary {
     pub exec: Vec<String>,
     pub keep: Option<String>,
     #[serde(default)]
+    pub base: bool,
+    #[serde(default)]
     pub links: Vec<String>,
 }
 
@@ -50,6 +61,8 @@ pub(super) struct Binary {
 pub(super) struct AgentTool {
     pub name: String,
     pub module: Option<String>,
+    #[serde(default)]
+    pub base: bool,
     pub binary: Option<String>,
     pub description: Option<String>,
     pub input_schema: Option<String>,
