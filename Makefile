@@ -8,6 +8,8 @@ TARGET ?= $(or $(CARGO_TARGET_DIR),target)
 # Both programs side by side: megarun looks for megabin beside itself.
 DIST := $(TARGET)/dist
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+DOCUMENTS := $(TARGET)/documents
 HOST := x86_64-unknown-linux-gnu
 export CARGO_TERM_COLOR ?= auto
 # A workspace of its own: see its Cargo.toml.
@@ -16,7 +18,7 @@ KUBERNETES := --manifest-path integration-tests/kubernetes/Cargo.toml
 # Static and not position independent: the size of the program then costs a container nothing at its start.
 STATIC := -C target-feature=+crt-static -C relocation-model=static
 
-.PHONY: help demo test bench lint fmt deny build guests guests-test install setup-build clean-guests
+.PHONY: help demo test bench lint fmt deny build guests guests-test documents install deb setup-build clean-guests
 
 help:
 	@echo 'make demo      build all, link and sign real programs, and show a container of them live (root)'
@@ -25,7 +27,8 @@ help:
 	@echo 'make deny      cargo-deny: licences, sources and bans of dependencies'
 	@echo 'make bench     the table of measurements, beside crun and runc'
 	@echo 'make build     megarun and megabin, in $(DIST)'
-	@echo 'make install   both into $$(DESTDIR)$$(PREFIX)/bin ($(PREFIX))'
+	@echo 'make deb       a Debian package of the same, in $(TARGET)/debian'
+	@echo 'make install   programs, manual pages, completions, configuration and drop-ins: $$(DESTDIR), PREFIX=$(PREFIX), SYSCONFDIR=$(SYSCONFDIR)'
 
 # Two invocations: in one, cargo would give megarun the compiler that megabin links.
 build:
@@ -43,6 +46,7 @@ guests-test:
 	@scripts/setup.sh test
 	guests/build.sh test
 	guests/relocs.sh
+	integration-tests/conformance/build.sh $(abspath $(TARGET))/tmp/conformance
 
 demo: guests build
 	@MEGARUN_BIN=$(abspath $(DIST))/megarun MEGABIN_BIN=$(abspath $(DIST))/megabin demo/demo.sh
@@ -78,9 +82,42 @@ fmt:
 	cargo fmt --all
 	cargo fmt --all $(KUBERNETES)
 
-install: build
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 0755 $(DIST)/megarun $(DIST)/megabin $(DESTDIR)$(PREFIX)/bin/
+# Manual pages and completions, written by the programs with a feature that is not shipped.
+documents: build
+	@mkdir -p $(DOCUMENTS)
+	cargo run --quiet --release --locked -p megarun --features documents -- documents $(DOCUMENTS)
+	cargo run --quiet --release --locked -p megabin --features documents -- documents $(DOCUMENTS)
+
+install: documents
+	@at=$(DESTDIR)$(PREFIX)
+	# The drop-ins name the programs where they are installed.
+	place() { install -d "$$(dirname "$$3")"; sed 's|/usr/local/bin|$(PREFIX)/bin|g' "$$2" >"$$3.new"; chmod "$$1" "$$3.new"; mv "$$3.new" "$$3"; }
+	install -D -m 0755 -t "$$at/bin" $(DIST)/megarun $(DIST)/megabin
+	place 0755 deploy/megarun-native "$$at/bin/megarun-native"
+	install -D -m 0644 -t "$$at/share/man/man1" $(DOCUMENTS)/man1/*.1
+	install -D -m 0644 -t "$$at/share/bash-completion/completions" $(DOCUMENTS)/bash/*
+	install -D -m 0644 -t "$$at/share/zsh/vendor-completions" $(DOCUMENTS)/zsh/*
+	install -D -m 0644 -t "$$at/share/fish/vendor_completions.d" $(DOCUMENTS)/fish/*
+	for file in $$(cd deploy && find containerd podman docker crio kubernetes -type f); do
+	  place "$$(stat -c 0%a deploy/$$file)" "deploy/$$file" "$$at/share/megarun/$$file"
+	done
+	install -d $(DESTDIR)$(SYSCONFDIR)/megarun/trust
+	# A configuration that is there is the operator's.
+	for file in config.toml native.toml; do
+	  [ -e $(DESTDIR)$(SYSCONFDIR)/megarun/$$file ] || install -m 0644 deploy/$$file $(DESTDIR)$(SYSCONFDIR)/megarun/
+	done
+
+# cargo-deb is built once into the target folder where the machine has none.
+deb:
+	@scripts/setup.sh deb
+	if ! command -v cargo-deb >/dev/null && ! [ -x $(TARGET)/tools/bin/cargo-deb ]; then
+	  echo 'deb: building cargo-deb once, into $(TARGET)/tools'
+	  cargo install --quiet --locked --root $(TARGET)/tools cargo-deb
+	fi
+	rm -rf $(TARGET)/release/stage
+	$(MAKE) install DESTDIR=$(abspath $(TARGET))/release/stage PREFIX=/usr
+	PATH="$$PATH:$(abspath $(TARGET))/tools/bin" cargo deb --quiet --no-build --no-strip -p megarun -o $(TARGET)/debian/
+	ls $(TARGET)/debian/*.deb
 
 clean-guests:
 	rm -rf guests/.cache

@@ -6,6 +6,7 @@
 #   scripts/setup.sh engines  container engines, and what their tests need
 #   scripts/setup.sh test     guests, engines, and what the other tests need
 #   scripts/setup.sh lint     a C compiler, and what the messages of Kubernetes are compiled with
+#   scripts/setup.sh deb      these and what a Debian package is made with
 #   scripts/setup.sh bench    these and the peers: crun, runc
 set -euo pipefail
 
@@ -15,7 +16,9 @@ die() { printf '%s\n' "setup: error: $*" >&2; exit 1; }
 build=(gcc libc6-dev make)
 guests=(clang-22 lld-22 wasi-libc libclang-rt-22-dev-wasm32 byacc binutils xz-utils bzip2)
 lint=(protobuf-compiler)
-tests=("${lint[@]}" tcl rustc-web cargo-web rust-web-src openssl nodejs)
+# Go and libraries for the OCI validation programs, whose source apt fetches.
+conformance=(golang-go golang-github-opencontainers-runtime-tools-dev golang-github-google-uuid-dev dpkg-dev)
+tests=("${lint[@]}" "${conformance[@]}" tcl rustc-web cargo-web rust-web-src openssl nodejs)
 engines=(podman conmon containerd docker.io crun runc containernetworking-plugins iptables catatonit skopeo busybox-static
   iproute2 bsdutils util-linux)
 bench=(crun runc)
@@ -26,13 +29,14 @@ guests) packages=("${build[@]}" "${guests[@]}") ;;
 engines) packages=("${engines[@]}") ;;
 test) packages=("${build[@]}" "${guests[@]}" "${engines[@]}" "${tests[@]}") ;;
 lint) packages=("${build[@]}" "${lint[@]}") ;;
+deb) packages=("${build[@]}" dpkg-dev) ;;
 bench) packages=("${build[@]}" "${guests[@]}" "${tests[@]}" "${bench[@]}") ;;
-*) die "usage: scripts/setup.sh build|guests|engines|test|lint|bench" ;;
+*) die "usage: scripts/setup.sh build|guests|engines|test|lint|deb|bench" ;;
 esac
 
 # Programs that may have come another way than by apt.
 case $1 in
-build | engines | lint) ;;
+build | engines | lint | deb) ;;
 *)
   command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 || packages+=(python3 python3-pip)
   command -v npm >/dev/null || packages+=(npm)

@@ -23,6 +23,10 @@ fn main() -> ExitCode {
     if let Some(request) = std::env::var_os(init::request::VARIABLE) {
         return ExitCode::from(init::main(&request.to_string_lossy()));
     }
+    #[cfg(feature = "documents")]
+    if let Some(written) = documents() {
+        return written;
+    }
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -63,6 +67,22 @@ fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// `documents DIR`: manual pages and completions.
+#[cfg(feature = "documents")]
+fn documents() -> Option<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    args.next().filter(|word| word == "documents")?;
+    let dir = args.next()?;
+    let command = <cli::Cli as clap::CommandFactory>::command();
+    Some(match documents::write(&command, dir.as_ref()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("megarun: writing documents: {error}");
+            ExitCode::FAILURE
+        }
+    })
 }
 
 /// The lines that engines read from `--version`.

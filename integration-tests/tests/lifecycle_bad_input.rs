@@ -275,6 +275,6 @@ fn what_the_node_does_not_trust() {
         &format!("{good}[keys.test]\nnames = [\"other-*\"]\n"),
         &["may not sign", "names"],
     );
-    refuse(&format!("{good}native = \"allow\"\n"), &["native"]);
+    refuse(&format!("{good}native = \"maybe\"\n"), &["native"]);
     refuse(&format!("{good}unknown = 1\n"), &["unknown"]);
 }

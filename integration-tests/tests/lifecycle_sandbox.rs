@@ -293,7 +293,7 @@ fn hooks_run_in_order_with_the_state_on_their_input() {
     assert_eq!(
         lines,
         [
-            "prestart creating",
+            "prestart created",
             "createRuntime creating",
             "createContainer creating",
             "poststart running",

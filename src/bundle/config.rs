@@ -8,7 +8,6 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use thiserror::Error;
 
-use super::engine_init;
 use crate::failure::{Doing, Failure};
 
 /// Largest config.json. Kubernetes limits a pod's specification to about a tenth.
@@ -80,8 +79,7 @@ impl Bundle {
         })?;
         // The types give a missing version a default, which the specification does not.
         let Version { .. } = parse(&file, &bytes)?;
-        let mut spec: Spec = parse(&file, &bytes)?;
-        engine_init::strip(&mut spec);
+        let spec: Spec = parse(&file, &bytes)?;
         let rootfs = rootfs(&path, &spec)?;
         Ok(Self { path, spec, rootfs })
     }

@@ -3,7 +3,7 @@
 
 pub mod artifact;
 pub mod config;
-mod engine_init;
+pub mod engine_init;
 pub mod locate;
 pub mod megabinary;
 pub mod sealed;

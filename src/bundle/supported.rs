@@ -5,7 +5,7 @@
 
 use std::path::{Component, Path};
 
-use oci_spec::runtime::{Linux, LinuxPersonalityDomain, Process, Spec};
+use oci_spec::runtime::{Linux, Process, Spec};
 use thiserror::Error;
 
 /// A part of config.json that cannot be honoured.
@@ -84,29 +84,50 @@ pub fn check(spec: &Spec) -> Result<(), Unsupported> {
             return refuse(field, "is for another platform; remove it");
         }
     }
-    let Some(process) = spec.process() else {
-        return refuse(
-            "process",
-            "is missing: the container would have nothing to run",
-        );
-    };
-    self::process(process, !is_sandbox(spec))?;
-    let start_container = spec
-        .hooks()
-        .as_ref()
-        .and_then(|hooks| hooks.start_container().as_ref());
-    if start_container.is_some_and(|hooks| !hooks.is_empty()) {
-        return refuse(
-            "hooks.startContainer",
-            "would run a native program of the image, which this runtime never does; use \
-             createContainer or poststart",
-        );
+    // The specification wants a container without one to be created, and not to start.
+    if let Some(process) = spec.process() {
+        self::process(process, !is_sandbox(spec))?;
     }
     match spec.linux() {
         Some(linux) => self::linux(linux),
         None => refuse(
             "linux",
             "is missing: the container would have no namespaces",
+        ),
+    }
+}
+
+/// What waits where config.json has no process: a user without rights.
+pub fn no_process() -> Process {
+    let nobody = serde_json::json!({"user": {"uid": 65534, "gid": 65534}, "cwd": "/"});
+    serde_json::from_value(nobody).expect("a process needs no more")
+}
+
+/// Checks `linux.mountLabel` on a host with or without SELinux: where there is none, a label has
+/// nothing that it could mean.
+pub fn mount_label(spec: &Spec, selinux: bool) -> Result<(), Unsupported> {
+    let linux = spec.linux().as_ref();
+    let label = linux.and_then(|linux| linux.mount_label().as_deref());
+    match (label.unwrap_or_default(), selinux) {
+        ("", _) => Ok(()),
+        (_, true) => refuse("linux.mountLabel", NOT_DONE),
+        (label, false) => {
+            log::warn!("linux.mountLabel `{label}` has no effect: this host has no SELinux");
+            Ok(())
+        }
+    }
+}
+
+/// Checks what only a container of native programs may have.
+pub fn without_native(spec: &Spec) -> Result<(), Unsupported> {
+    let hooks = spec.hooks().as_ref();
+    let start_container = hooks.and_then(|hooks| hooks.start_container().as_deref());
+    match start_container.unwrap_or_default() {
+        [] => Ok(()),
+        _ => refuse(
+            "hooks.startContainer",
+            "would run a native program of the image, which this container never does; use \
+             createContainer or poststart",
         ),
     }
 }
@@ -160,16 +181,9 @@ pub fn process(process: &Process, needs_args: bool) -> Result<(), Unsupported> {
 }
 
 fn linux(linux: &Linux) -> Result<(), Unsupported> {
-    let label = linux.mount_label().as_deref().unwrap_or_default();
-    let personality = linux.personality().as_ref().is_some_and(|personality| {
-        personality.domain() != LinuxPersonalityDomain::PerLinux
-            || personality
-                .flags()
-                .as_ref()
-                .is_some_and(|flags| !flags.is_empty())
-    });
+    let personality = linux.personality().as_ref();
+    let flags = personality.and_then(|personality| personality.flags().as_deref());
     for (field, present) in [
-        ("linux.mountLabel", !label.is_empty()),
         ("linux.intelRdt", linux.intel_rdt().is_some()),
         ("linux.memoryPolicy", linux.memory_policy().is_some()),
         (
@@ -186,7 +200,10 @@ fn linux(linux: &Linux) -> Result<(), Unsupported> {
                 .as_ref()
                 .is_some_and(|all| !all.is_empty()),
         ),
-        ("linux.personality", personality),
+        (
+            "linux.personality.flags",
+            !flags.unwrap_or_default().is_empty(),
+        ),
     ] {
         if present {
             return refuse(field, NOT_DONE);
@@ -280,11 +297,10 @@ mod tests {
                 json!({"policy": "SCHED_IDLE"}),
                 "process.scheduler",
             ),
-            ("/linux/mountLabel", json!("x"), "linux.mountLabel"),
             ("/linux/intelRdt", json!({}), "linux.intelRdt"),
             (
                 "/linux/personality",
-                json!({"domain": "LINUX32"}),
+                json!({"domain": "LINUX", "flags": ["ADDR_NO_RANDOMIZE"]}),
                 "linux.personality",
             ),
             (
@@ -298,15 +314,21 @@ mod tests {
                 json!({"boottime": {"secs": 1}}),
                 "linux.timeOffsets",
             ),
-            (
-                "/hooks",
-                json!({"startContainer": [{"path": "/x"}]}),
-                "hooks.startContainer",
-            ),
         ] {
             let message = check_with(path, value).unwrap_err().to_string();
             assert!(message.contains(name), "{message}");
         }
+        let mut config = base();
+        config["hooks"] = json!({"startContainer": [{"path": "/x"}]});
+        let spec = serde_json::from_value(config).unwrap();
+        let message = without_native(&spec).unwrap_err().to_string();
+        assert!(message.contains("hooks.startContainer"), "{message}");
+        let mut config = base();
+        config["linux"]["mountLabel"] = json!("x");
+        let spec = serde_json::from_value(config).unwrap();
+        let message = mount_label(&spec, true).unwrap_err().to_string();
+        assert!(message.contains("linux.mountLabel"), "{message}");
+        assert_eq!(mount_label(&spec, false), Ok(()));
     }
 
     #[test]
@@ -316,6 +338,7 @@ mod tests {
             ("/process/selinuxLabel", json!("")),
             ("/linux/mountLabel", json!("")),
             ("/linux/personality", json!({"domain": "LINUX"})),
+            ("/linux/personality", json!({"domain": "LINUX32"})),
             ("/linux/timeOffsets", json!({})),
             ("/hooks", json!({"startContainer": []})),
             ("/unknownToTheSpecification", json!({"a": 1})),

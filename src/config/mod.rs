@@ -3,4 +3,4 @@
 pub mod node;
 pub mod trust;
 
-pub use node::{NodeConfig, NodeConfigError};
+pub use node::{Native, NodeConfig, NodeConfigError};

@@ -33,7 +33,8 @@ pub struct NodeConfig {
     pub revoked_keys: Vec<String>,
     /// Containers that may no longer run, by container id.
     pub revoked_ids: Vec<String>,
-    /// Whether bundles without a megabinary run as native code.
+    /// Whether bundles without a megabinary run as native code: for a configuration of its own,
+    /// under a handler of its own, or taking an image's megabinary away would free its programs.
     pub native: Native,
     /// Directory of compiled code.
     pub cache: PathBuf,
@@ -174,13 +175,6 @@ impl NodeConfig {
                 return Err(format!("`{}` must be an absolute path", path.display()));
             }
         }
-        if self.native == Native::Allow {
-            return Err(
-                "native = \"allow\" is not supported by this version; remove it, and run \
-                        images without a megabinary with another runtime"
-                    .to_owned(),
-            );
-        }
         Ok(())
     }
 }
@@ -253,6 +247,8 @@ mod tests {
         assert_eq!(config.floors["tools"], "1.4");
         assert_eq!(config.limits.process_memory, 1 << 20);
         assert_eq!(config.limits.compile_seconds, 600);
+        assert_eq!(config.native, Native::Deny);
+        assert_eq!(load("native = \"allow\"").unwrap().native, Native::Allow);
     }
 
     #[test]
@@ -263,7 +259,6 @@ mod tests {
             ("[limits]\nmemory = 1", "memory"),
             ("[keys.ci]\npatterns = []", "patterns"),
             ("native = \"maybe\"", "maybe"),
-            ("native = \"allow\"", "not supported"),
             ("cache = \"relative\"", "absolute"),
             ("= [", "config.toml"),
         ] {

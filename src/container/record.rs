@@ -35,8 +35,20 @@ pub struct Record {
     pub poststop: Vec<Hook>,
     /// config.json as create read it: what `exec` takes over where it is not told otherwise.
     pub config: Box<Spec>,
-    /// The code it runs; none for a pod sandbox, which runs nothing.
-    pub megabinary: Option<MegabinaryRecord>,
+    /// What it runs.
+    pub payload: PayloadRecord,
+}
+
+/// What a container runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PayloadRecord {
+    /// Nothing: it is a pod's sandbox.
+    Sandbox,
+    /// Verified code.
+    Megabinary(MegabinaryRecord),
+    /// Native programs, as the node's configuration allowed at its creation.
+    Native,
 }
 
 /// The verified code of a container.

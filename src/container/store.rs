@@ -293,7 +293,8 @@ impl ContainerDir {
     }
 
     /// Lets the waiting process go. Afterwards the fifo is gone, and the container has started.
-    pub fn release(&self) -> Result<(), StoreError> {
+    /// Returns the fifo's end: the other is closed when the process executes a program, or ends.
+    pub fn release(&self) -> Result<OwnedFd, StoreError> {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let fifo = rustix::fs::openat(&self.dir, FIFO, flags, Mode::empty())
             .map_err(|error| self.failed("opening", FIFO, error))?;
@@ -302,7 +303,7 @@ impl ContainerDir {
         rustix::fs::unlinkat(&self.dir, FIFO, AtFlags::empty())
             .map_err(|error| self.failed("removing", FIFO, error))?;
         rustix::io::write(&fifo, b"s").map_err(|error| self.failed("writing", FIFO, error))?;
-        Ok(())
+        Ok(fifo)
     }
 
     /// The container's status now. `frozen` is asked only when it matters.

@@ -10,7 +10,7 @@ use super::channel::{Channel, Message};
 use super::request::Build;
 use super::{InitError, adopt_terminal, expect};
 use crate::failure::Doing;
-use crate::sandbox::rootfs::Rootfs;
+use crate::sandbox::rootfs::{MountNamespace, Rootfs};
 use crate::sandbox::{credentials, devices, hooks, mounts, namespaces, network, sysctl, terminal};
 
 /// Makes everything of config.json that is not the process itself, and enters it.
@@ -22,6 +22,11 @@ pub fn build(
 ) -> Result<(), InitError> {
     // While the host's procfs is still there.
     credentials::set_oom_score(process)?;
+    let joins_mounts = |(flag, _): &(u32, _)| *flag == libc::CLONE_NEWNS as u32;
+    let mount_namespace = match build.join.iter().any(joins_mounts) {
+        true => MountNamespace::Joined,
+        false => MountNamespace::Own,
+    };
     for (flag, namespace) in build.join {
         namespaces::join(flag, &namespace.take("a namespace")?)?;
     }
@@ -47,6 +52,7 @@ pub fn build(
     let root = Rootfs::attach(
         build.rootfs.take("the root file system")?,
         &build.rootfs_path,
+        mount_namespace,
         propagation,
     )?;
     for step in build.mounts {
@@ -76,7 +82,11 @@ pub fn build(
     };
     root.make_read_only(&build.read_only)?;
     root.mask(&build.masked, &null)?;
-    root.enter(build.rootfs_read_only, build.rootfs_propagation)?;
+    root.enter(
+        mount_namespace,
+        build.rootfs_read_only,
+        build.rootfs_propagation,
+    )?;
     adopt_terminal(slave.as_ref())?;
     Ok(())
 }

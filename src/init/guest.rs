@@ -16,7 +16,6 @@ use vkernel::kernel::{ExitStatus, Kernel, KernelConfig, KernelError, Limits, Pro
 use vkernel::plan::{Plan, PlanError};
 
 use super::request::Guest;
-use super::wait;
 use crate::failure::{Doing, Failure};
 
 /// Why the program could not run.
@@ -54,30 +53,15 @@ impl GuestError {
     }
 }
 
-/// Ready to run.
-pub enum Prepared {
-    /// A pod sandbox: it only waits.
-    Sandbox,
-    /// A program.
-    Program(Box<Program>),
-}
-
 /// A kernel and what it is to run.
 pub struct Program {
     kernel: Kernel,
     spec: ProcessSpec,
 }
 
-impl Prepared {
+impl Program {
     /// Loads the code. Runs with the rights of the container's creator, in the container's root.
-    pub fn new(
-        guest: Option<Guest>,
-        process: &Process,
-        passed: Vec<OwnedFd>,
-    ) -> Result<Self, GuestError> {
-        let Some(guest) = guest else {
-            return Ok(Self::Sandbox);
-        };
+    pub fn new(guest: Guest, process: &Process, passed: Vec<OwnedFd>) -> Result<Self, GuestError> {
         let mut plan = Vec::new();
         File::from(guest.plan.take("the plan")?)
             .read_to_end(&mut plan)
@@ -98,26 +82,18 @@ impl Prepared {
             limits: limits(guest.process_memory, process),
         })?;
         let spec = spec(process, guest.tool, passed)?;
-        Ok(Self::Program(Box::new(Program { kernel, spec })))
+        Ok(Self { kernel, spec })
     }
 
     /// Looks the program up as running it will, so that create can say what is wrong with it.
     pub fn check(&self) -> Result<(), GuestError> {
-        match self {
-            Self::Sandbox => Ok(()),
-            Self::Program(program) => {
-                let spec = &program.spec;
-                Ok(program.kernel.check(&spec.target, &spec.env, &spec.cwd)?)
-            }
-        }
+        let spec = &self.spec;
+        Ok(self.kernel.check(&spec.target, &spec.env, &spec.cwd)?)
     }
 
     /// Runs to the end. Returns the exit code.
     pub fn run(self) -> u8 {
-        let Program { kernel, mut spec } = match self {
-            Self::Sandbox => return wait::as_sandbox(),
-            Self::Program(program) => *program,
-        };
+        let Self { kernel, mut spec } = self;
         // The guests apply it; this process's own would take mode bits that they set.
         spec.umask = rustix::process::umask(rustix::fs::Mode::empty()).as_raw_mode();
         match kernel.run(spec) {

@@ -1,12 +1,15 @@
 //! The process inside the container: this program again, executed from a copy nobody can write.
 //!
 //! It builds the container around itself ([`build`]) or joins one ([`join`]), gives up every right
-//! it does not need, reports to its creator, waits, and becomes the virtual kernel ([`guest`]).
+//! it does not need, reports to its creator, waits, and becomes the virtual kernel ([`guest`]) or,
+//! where the node allows it, a native program ([`native`]).
 
 pub mod build;
 pub mod channel;
 pub mod guest;
 pub mod join;
+pub mod native;
+pub mod prepared;
 pub mod request;
 pub mod wait;
 
@@ -20,12 +23,15 @@ use rustix::process::Signal;
 use thiserror::Error;
 
 use crate::failure::{Doing, Failure};
+use crate::sandbox::credentials::{self, Runs};
 use crate::sandbox::hooks::HookError;
-use crate::sandbox::{credentials, terminal};
-use crate::seccomp::{self, SeccompError};
-use crate::sys::fds;
+use crate::sandbox::terminal;
+use crate::seccomp::{self, Program, SeccompError};
+use crate::sys::{fds, personality};
 use channel::{Channel, Message};
-use guest::{GuestError, Prepared};
+use guest::GuestError;
+use native::NativeError;
+use prepared::Prepared;
 use request::{Entry, Handed, ProcessRequest, Request};
 
 /// Why the process could not become the container's.
@@ -46,6 +52,9 @@ pub enum InitError {
     /// The program to run is not there, or not allowed.
     #[error(transparent)]
     Guest(#[from] GuestError),
+    /// The native program is not there, or not allowed.
+    #[error(transparent)]
+    Native(#[from] NativeError),
     /// The system refused.
     #[error(transparent)]
     System(#[from] Failure),
@@ -55,6 +64,7 @@ impl InitError {
     fn code(&self) -> u8 {
         match self {
             Self::Guest(error) => error.exit_code(),
+            Self::Native(error) => error.exit_code(),
             _ => 1,
         }
     }
@@ -80,8 +90,8 @@ pub fn main(request: &str) -> u8 {
         Ok(Ready { prepared, fifo }) => {
             // The creator is not this process's business any more.
             drop(channel);
-            match wait::for_start(fifo) {
-                Ok(()) => prepared.run(),
+            match wait::for_start(fifo.as_ref()) {
+                Ok(()) => prepared.run(fifo),
                 Err(code) => code,
             }
         }
@@ -125,16 +135,13 @@ fn run(channel: &Channel, entry: Entry, process: ProcessRequest) -> Result<Ready
     drop(console);
     enter_working_directory(&process.config)?;
     take_name(&process.config);
-    let wall = seccomp::wall::program()?;
-    let seccomp = process.seccomp.as_ref().map(seccomp::compile).transpose()?;
-    // Before the user changes: a process that has changed it may not read its own page map.
-    let prepared = Prepared::new(process.guest, &process.config, preserved)?;
-    become_user(channel, &process.config)?;
-    // The wall first: config.json's profile may forbid to load another.
-    seccomp::load(&wall)?;
-    if let Some(filter) = &seccomp {
-        seccomp::load(filter)?;
+    let filter = process.seccomp.as_ref().map(seccomp::compile).transpose()?;
+    if let Some(domain) = process.personality {
+        personality::set(domain).doing(|| "setting linux.personality")?;
     }
+    // Before the user changes: a process that has changed it may not read its own page map.
+    let mut prepared = Prepared::new(process.payload, &process.config, preserved)?;
+    confine(channel, &process.config, filter, &mut prepared)?;
     // As the user who will run it: what that user may not read, it may not execute.
     prepared.check()?;
     wait::block_signals()?;
@@ -177,8 +184,38 @@ fn die_with_creator(channel: &Channel) -> Result<(), InitError> {
     }
 }
 
-fn become_user(channel: &Channel, process: &Process) -> Result<(), InitError> {
-    credentials::apply(process)?;
+/// Gives up what config.json's process does not have, and puts up the filters.
+fn confine(
+    channel: &Channel,
+    process: &Process,
+    filter: Option<Program>,
+    prepared: &mut Prepared,
+) -> Result<(), InitError> {
+    let load = |filter: &Option<Program>| filter.iter().try_for_each(seccomp::load);
+    match prepared {
+        Prepared::Native(native) if process.no_new_privileges() == Some(true) => {
+            become_user(channel, process, Runs::Native)?;
+            // What this program still does itself need not be in the profile.
+            native.filter_at_the_end(filter);
+        }
+        Prepared::Native(_) => {
+            // Needs a privilege that the user may not have.
+            load(&filter)?;
+            become_user(channel, process, Runs::Native)?;
+        }
+        Prepared::Sandbox | Prepared::Guest(_) => {
+            let wall = seccomp::wall::program()?;
+            become_user(channel, process, Runs::Guests)?;
+            // The wall first: config.json's profile may forbid to load another.
+            seccomp::load(&wall)?;
+            load(&filter)?;
+        }
+    }
+    Ok(())
+}
+
+fn become_user(channel: &Channel, process: &Process, runs: Runs) -> Result<(), InitError> {
+    credentials::apply(process, runs)?;
     die_with_creator(channel)
 }
 

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
-use oci_spec::runtime::{Hook, LinuxSeccomp, Process};
+use oci_spec::runtime::{Hook, LinuxPersonalityDomain, LinuxSeccomp, Process};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -121,10 +121,32 @@ pub struct ProcessRequest {
     pub seccomp: Option<LinuxSeccomp>,
     /// Where to send the terminal's master side.
     pub console: Option<Handed>,
-    /// How many descriptors from 3 up the guest gets besides its standard ones.
+    /// `linux.personality`.
+    pub personality: Option<LinuxPersonalityDomain>,
+    /// How many descriptors from 3 up it gets besides its standard ones.
     pub preserved: u32,
-    /// The code to run; none for a pod sandbox, which only waits.
-    pub guest: Option<Guest>,
+    /// What it runs.
+    pub payload: Payload,
+}
+
+/// What there is to run.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Payload {
+    /// Nothing: a pod sandbox only waits.
+    Sandbox,
+    /// Verified code, in the virtual kernel.
+    Guest(Guest),
+    /// A program of the root file system, where the node allows that.
+    Native(Native),
+}
+
+/// What a native program needs besides config.json's process.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Native {
+    /// `startContainer` hooks; none for `exec`.
+    pub hooks: Vec<Hook>,
+    /// The state document for them.
+    pub state: String,
 }
 
 /// The verified code and how to run it.

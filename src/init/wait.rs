@@ -22,14 +22,14 @@ pub fn block_signals() -> Result<(), Failure> {
 }
 
 /// Waits until the fifo says go; without one, at once. The error is the exit code.
-pub fn for_start(fifo: Option<OwnedFd>) -> Result<(), u8> {
+pub fn for_start(fifo: Option<&OwnedFd>) -> Result<(), u8> {
     let Some(fifo) = fifo else { return Ok(()) };
     let Ok(signals) = signals::receive(&signals::ENDING) else {
         return Err(1);
     };
     loop {
         let mut ready = [
-            PollFd::new(&fifo, PollFlags::IN),
+            PollFd::new(fifo, PollFlags::IN),
             PollFd::new(&signals, PollFlags::IN),
         ];
         match rustix::event::poll(&mut ready, None) {
@@ -40,7 +40,7 @@ pub fn for_start(fifo: Option<OwnedFd>) -> Result<(), u8> {
             return Err(128 + signal as u8);
         }
         let mut byte = [0];
-        if matches!(rustix::io::read(&fifo, &mut byte), Ok(1)) {
+        if matches!(rustix::io::read(fifo, &mut byte), Ok(1)) {
             return Ok(());
         }
     }

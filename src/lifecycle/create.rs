@@ -6,14 +6,19 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use oci_spec::runtime::{Linux, LinuxPersonalityDomain};
+use vkernel::artifact::Artifact;
+
 use super::LifecycleError;
 use super::plan::{Plan, deprecated_prestart};
 use super::spawn::{self, Inside, Spawn};
 use crate::bundle::artifact;
 use crate::bundle::config::Bundle;
-use crate::bundle::megabinary::{self, VerifiedCode};
-use crate::bundle::{sealed, supported};
-use crate::config::{NodeConfig, trust};
+use crate::bundle::locate::LocateError;
+use crate::bundle::megabinary::{self, VerifiedCode, VerifyError};
+use crate::bundle::{engine_init, sealed, supported};
+use crate::config::{Native, NodeConfig, trust};
+use crate::container::record::PayloadRecord;
 use crate::container::store::{self, Locked};
 use crate::container::{
     ContainerDir, ContainerId, Intent, Record, Status, Store, StoreError, record,
@@ -21,7 +26,7 @@ use crate::container::{
 use crate::failure::Doing;
 use crate::init;
 use crate::init::channel::Message;
-use crate::init::request::{Entry, Guest, Handing, ProcessRequest, Request};
+use crate::init::request::{self, Entry, Guest, Handing, ProcessRequest, Request};
 use crate::sandbox::{hooks, namespaces, terminal};
 
 /// What is asked for.
@@ -56,23 +61,76 @@ pub enum Console {
     Relayed(OwnedFd),
 }
 
+/// What a container is to run, before anything of it is made.
+enum Payload {
+    /// Nothing: a pod's sandbox.
+    Sandbox,
+    /// Verified code, and compiled.
+    Code {
+        code: Box<VerifiedCode>,
+        compiled: Artifact,
+    },
+    /// Programs of the root file system.
+    Native,
+}
+
+impl Payload {
+    /// Looks for a megabinary and verifies it. One that is there must hold, also where native code
+    /// is allowed; one that is not there is a reason to run native code only where it is.
+    fn of(bundle: &Bundle, node: &NodeConfig) -> Result<Self, LifecycleError> {
+        // Without a process it waits for a `start` that fails.
+        if supported::is_sandbox(&bundle.spec) || bundle.spec.process().is_none() {
+            return Ok(Self::Sandbox);
+        }
+        let policy = trust::policy(node)?;
+        let code = match megabinary::verify(&bundle.path, &bundle.rootfs, &policy) {
+            Err(VerifyError::Locate(LocateError::Missing { .. }))
+                if node.native == Native::Allow =>
+            {
+                return Ok(Self::Native);
+            }
+            verified => Box::new(verified?),
+        };
+        let compiled = artifact::obtain(&code.wasm, &code.id, node)?;
+        Ok(Self::Code { code, compiled })
+    }
+
+    fn record(&self) -> PayloadRecord {
+        match self {
+            Self::Sandbox => PayloadRecord::Sandbox,
+            Self::Code { code, .. } => PayloadRecord::Megabinary(code.record.clone()),
+            Self::Native => PayloadRecord::Native,
+        }
+    }
+}
+
+/// What config.json says about the execution domain.
+pub fn personality(linux: Option<&Linux>) -> Option<LinuxPersonalityDomain> {
+    let personality = linux.and_then(|linux| linux.personality().as_ref());
+    personality.map(|personality| personality.domain())
+}
+
+fn native(record: &Record) -> request::Native {
+    let hooks = record.config.hooks().as_ref();
+    request::Native {
+        hooks: hooks
+            .and_then(|hooks| hooks.start_container().clone())
+            .unwrap_or_default(),
+        state: document(record, Status::Created),
+    }
+}
+
 /// The container is made and waits for `start`. Returns a pidfd of its process.
 pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     // Nothing of the host changes before all of this has held.
-    let bundle = Bundle::load(&request.bundle, request.config.as_deref())?;
+    let mut bundle = Bundle::load(&request.bundle, request.config.as_deref())?;
     let plan = Plan::new(&bundle.spec, &request.id, request.cgroups)?;
     let console = console(&bundle, request.console)?;
-    let code = match supported::is_sandbox(&bundle.spec) {
-        true => None,
-        false => {
-            let policy = trust::policy(request.node)?;
-            Some(megabinary::verify(&bundle.path, &bundle.rootfs, &policy)?)
-        }
-    };
-    let compiled = match &code {
-        Some(code) => Some(artifact::obtain(&code.wasm, &code.id, request.node)?),
-        None => None,
-    };
+    let payload = Payload::of(&bundle, request.node)?;
+    if !matches!(payload, Payload::Native) {
+        supported::without_native(&bundle.spec)?;
+        engine_init::strip(&mut bundle.spec);
+    }
 
     let (dir, lock) = request.store.create(&request.id, clear_left)?;
     let mut unmade = Unmade {
@@ -84,16 +142,13 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     };
     let mut handing = Handing::default();
     let (channel, child_channel) = spawn::channel(&mut handing)?;
-    let guest = match (&code, compiled) {
-        (Some(code), Some(compiled)) => Some(guest(
-            code,
-            compiled.into(),
-            &dir,
-            request.node,
-            &request.id,
-            &mut handing,
-        )?),
-        _ => None,
+    let payload_record = payload.record();
+    let guest = match payload {
+        Payload::Code { code, compiled } => {
+            let (node, id) = (request.node, &request.id);
+            Some(guest(&code, compiled.into(), &dir, node, id, &mut handing)?)
+        }
+        Payload::Sandbox | Payload::Native => None,
     };
 
     // Only now: what an earlier create left under this id has just been cleared.
@@ -106,10 +161,11 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
         plan.cgroup.apply(&plan.resources, true)?;
     }
 
-    let mut record = new_record(&request.id, &bundle, &plan, code.as_ref());
+    let mut record = new_record(&request.id, &bundle, &plan, payload_record);
     let creating = document(&record, Status::Creating);
     let build = plan.build(&bundle, &dir, creating, &mut handing)?;
-    let process = bundle.spec.process().clone().unwrap_or_default();
+    let process = bundle.spec.process().clone();
+    let process = process.unwrap_or_else(supported::no_process);
     let title = process.args().clone().unwrap_or_default();
     let linux = bundle.spec.linux().as_ref();
     let inside_request = init::write_request(&Request {
@@ -119,8 +175,13 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
             config: process,
             seccomp: linux.and_then(|linux| linux.seccomp().clone()),
             console: console.map(|console| handing.give(console)),
+            personality: personality(linux),
             preserved: request.preserved,
-            guest,
+            payload: match (guest, &record.payload) {
+                (Some(guest), _) => request::Payload::Guest(guest),
+                (None, PayloadRecord::Native) => request::Payload::Native(native(&record)),
+                (None, _) => request::Payload::Sandbox,
+            },
         },
     })?;
     for (flag, path) in &plan.namespaces.join {
@@ -161,10 +222,12 @@ fn finish(
     inside.expect(&Message::Mounted)?;
     let state = document(&record, Status::Creating);
     unmade.poststop = Some((record.poststop.clone(), document(&record, Status::Stopped)));
+    // From before there was `creating`: its programs know `created` alone.
+    let created = document(&record, Status::Created);
     hooks::run(
         "prestart",
         deprecated_prestart(&bundle.spec),
-        &state,
+        &created,
         &bundle.path,
     )?;
     let all = bundle.spec.hooks().as_ref();
@@ -277,12 +340,7 @@ pub fn open_audit(node: &NodeConfig) -> Result<Option<OwnedFd>, LifecycleError> 
     Ok(node.audit.as_ref().map(open).transpose()?.map(Into::into))
 }
 
-fn new_record(
-    id: &ContainerId,
-    bundle: &Bundle,
-    plan: &Plan,
-    code: Option<&VerifiedCode>,
-) -> Record {
+fn new_record(id: &ContainerId, bundle: &Bundle, plan: &Plan, payload: PayloadRecord) -> Record {
     let spec = &bundle.spec;
     let hooks = spec.hooks().as_ref();
     let annotations: BTreeMap<String, String> = spec
@@ -310,7 +368,7 @@ fn new_record(
             .and_then(|hooks| hooks.poststop().clone())
             .unwrap_or_default(),
         config: Box::new(spec.clone()),
-        megabinary: code.map(|code| code.record.clone()),
+        payload,
     }
 }
 

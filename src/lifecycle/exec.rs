@@ -11,13 +11,14 @@ use super::start::load;
 use super::{LifecycleError, create};
 use crate::bundle::supported::Unsupported;
 use crate::bundle::{artifact, config, supported};
-use crate::config::NodeConfig;
+use crate::config::{Native, NodeConfig};
+use crate::container::record::PayloadRecord;
 use crate::container::store::PLAN;
 use crate::container::{ContainerDir, ContainerId, ProcessId, Record, Store, StoreError};
 use crate::failure::Doing;
 use crate::init;
 use crate::init::channel::Message;
-use crate::init::request::{Entry, Guest, Handing, Join, ProcessRequest, Request};
+use crate::init::request::{self, Entry, Guest, Handing, Join, Payload, ProcessRequest, Request};
 use crate::sandbox::{namespaces, terminal};
 
 /// What is asked for.
@@ -108,7 +109,7 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
 
     let mut handing = Handing::default();
     let (channel, child_channel) = spawn::channel(&mut handing)?;
-    let guest = guest(&dir, &record, request.node, &request.id, tool, &mut handing)?;
+    let payload = payload(&dir, &record, request.node, &request.id, tool, &mut handing)?;
     let not_running = || LifecycleError::NotRunning {
         id: request.id.clone(),
         status: crate::container::Status::Stopped,
@@ -118,11 +119,8 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
     if namespaces & libc::CLONE_NEWPID as u32 != 0 {
         namespaces::join(libc::CLONE_NEWPID as u32, &container)?;
     }
-    let seccomp = record
-        .config
-        .linux()
-        .as_ref()
-        .and_then(|linux| linux.seccomp().clone());
+    let linux = record.config.linux().as_ref();
+    let seccomp = linux.and_then(|linux| linux.seccomp().clone());
     let pidfd = handing.give(container);
     let title = process.args().clone().unwrap_or_default();
     let inside_request = init::write_request(&Request {
@@ -132,8 +130,9 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
             config: process,
             seccomp,
             console: console.map(|console| handing.give(console)),
+            personality: create::personality(linux),
             preserved: request.preserved,
-            guest: Some(guest),
+            payload,
         },
     })?;
     let inside = spawn::spawn(Spawn {
@@ -156,16 +155,21 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
     Ok((process, inside.release()?))
 }
 
-fn guest(
+fn payload(
     dir: &ContainerDir,
     record: &Record,
     node: &NodeConfig,
     id: &ContainerId,
     tool: Option<String>,
     handing: &mut Handing,
-) -> Result<Guest, LifecycleError> {
-    let Some(megabinary) = &record.megabinary else {
-        return Err(LifecycleError::Sandbox(id.clone()));
+) -> Result<Payload, LifecycleError> {
+    let megabinary = match (&record.payload, tool.is_some(), node.native) {
+        (PayloadRecord::Megabinary(megabinary), ..) => megabinary,
+        (PayloadRecord::Sandbox, ..) => return Err(LifecycleError::Sandbox(id.clone())),
+        (PayloadRecord::Native, false, Native::Allow) => {
+            return Ok(Payload::Native(request::Native::default()));
+        }
+        (PayloadRecord::Native, ..) => return Err(LifecycleError::Native(id.clone())),
     };
     let damaged = |reason: String| StoreError::Damaged {
         path: PLAN.into(),
@@ -182,14 +186,14 @@ fn guest(
         id: id.clone(),
         cache: node.cache.clone(),
     })?;
-    Ok(Guest {
+    Ok(Payload::Guest(Guest {
         plan: handing.give(plan.into()),
         artifact: handing.give(compiled.into()),
         audit: open_audit(node)?.map(|file| handing.give(file)),
         container: id.to_string(),
         process_memory: node.limits.process_memory,
         tool,
-    })
+    }))
 }
 
 /// The container's process with what was asked for instead.

@@ -115,6 +115,15 @@ pub enum LifecycleError {
     /// A sandbox runs nothing.
     #[error("container `{0}` is a pod sandbox: it has no programs to execute")]
     Sandbox(ContainerId),
+    /// Nothing to start.
+    #[error("cannot start container `{0}`: its config.json has no process")]
+    NoProcess(ContainerId),
+    /// Its programs are native, and nothing says here that they may run.
+    #[error(
+        "container `{0}` runs native programs: exec needs a configuration with native = \"allow\", \
+         and such a container has no tools"
+    )]
+    Native(ContainerId),
     /// The compiled code went from the cache.
     #[error(
         "the compiled code of container `{id}` is no longer in the cache `{cache}`; run \

@@ -21,6 +21,9 @@ use crate::sandbox::namespaces::{NamespaceError, Namespaces};
 use crate::sandbox::{devices, hooks, sysctl};
 use crate::sys::mount_attr::{self, Attr};
 
+/// There where the host's kernel enforces or at least knows SELinux.
+const SELINUX: &str = "/sys/fs/selinux/enforce";
+
 /// What create will make.
 pub struct Plan {
     /// Namespaces.
@@ -41,6 +44,7 @@ impl Plan {
     /// Checks everything that can be checked before something is made.
     pub fn new(spec: &Spec, id: &ContainerId, cgroups: bool) -> Result<Self, LifecycleError> {
         supported::check(spec)?;
+        supported::mount_label(spec, std::path::Path::new(SELINUX).exists())?;
         let empty = Linux::default();
         let linux = spec.linux().as_ref().unwrap_or(&empty);
         let namespaces = Namespaces::parse(linux.namespaces().as_deref().unwrap_or_default())?;
@@ -71,6 +75,10 @@ impl Plan {
                 (
                     "createContainer",
                     all.create_container().as_deref().unwrap_or_default(),
+                ),
+                (
+                    "startContainer",
+                    all.start_container().as_deref().unwrap_or_default(),
                 ),
                 ("poststart", all.poststart().as_deref().unwrap_or_default()),
                 ("poststop", all.poststop().as_deref().unwrap_or_default()),
@@ -182,8 +190,8 @@ impl Plan {
 fn rootfs(bundle: &Bundle, propagation: Option<(u64, bool)>) -> Result<OwnedFd, LifecycleError> {
     let tree = prepare::clone_tree(&bundle.rootfs, true)?;
     let propagation = match propagation {
-        Some((libc::MS_SHARED, _)) => libc::MS_SHARED,
-        Some((libc::MS_SLAVE, _)) => libc::MS_SLAVE,
+        // No shared mount can become a root; the root becomes one when it is in place.
+        Some((libc::MS_SHARED | libc::MS_SLAVE, _)) => libc::MS_SLAVE,
         _ => libc::MS_PRIVATE,
     };
     let attr = Attr {

@@ -1,8 +1,16 @@
 //! `start`: the waiting process becomes the virtual kernel.
 
+use std::os::fd::OwnedFd;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::process::Signal;
+
 use super::LifecycleError;
 use super::create::document;
+use crate::container::record::PayloadRecord;
 use crate::container::{ContainerDir, ContainerId, Record, Status, Store};
+use crate::failure::Failure;
 use crate::sandbox::hooks;
 
 /// Lets the container run, then runs its `poststart` hooks.
@@ -12,8 +20,16 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<(), LifecycleError> {
         let _lock = dir.lock()?;
         let (record, status) = load(&dir)?;
         match record {
+            Some(record) if status.can_start() && record.config.process().is_none() => {
+                // It waits for nothing else.
+                let _ = record.process.signal(Signal::KILL);
+                return Err(LifecycleError::NoProcess(id.clone()));
+            }
             Some(record) if status.can_start() => {
-                dir.release()?;
+                let fifo = dir.release()?;
+                if let PayloadRecord::Native = record.payload {
+                    wait_for_exec(&fifo)?;
+                }
                 record
             }
             _ => {
@@ -30,6 +46,19 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<(), LifecycleError> {
     // The specification: a poststart hook that fails is worth a warning, not a stop.
     if let Err(error) = hooks::run("poststart", &record.poststart, &state, &record.bundle) {
         log::warn!("{error}");
+    }
+    Ok(())
+}
+
+/// Waits until the program is executed or has failed: before, a signal would not be its own.
+fn wait_for_exec(fifo: &OwnedFd) -> Result<(), LifecycleError> {
+    loop {
+        // An error is always told: here, that nobody reads any more.
+        match rustix::event::poll(&mut [PollFd::new(fifo, PollFlags::empty())], None) {
+            Ok(_) => break,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(Failure::new("waiting for the program", error).into()),
+        }
     }
     Ok(())
 }

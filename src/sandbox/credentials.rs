@@ -16,12 +16,25 @@ pub fn set_oom_score(process: &Process) -> Result<(), Failure> {
     }
 }
 
+/// What the process is going to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runs {
+    /// Programs in the virtual kernel: it executes no file again.
+    Guests,
+    /// A native program, by an exec.
+    Native,
+}
+
 /// Becomes the user of config.json with its limits and capabilities, for good.
-pub fn apply(process: &Process) -> Result<(), Failure> {
+pub fn apply(process: &Process, runs: Runs) -> Result<(), Failure> {
     for limit in process.rlimits().iter().flatten() {
-        set_limit(limit)?;
+        set_limit(limit, runs)?;
     }
-    let sets = Sets::parse(process.capabilities().as_ref()).after_exec(process.user().uid());
+    let sets = Sets::parse(process.capabilities().as_ref());
+    let sets = match runs {
+        Runs::Guests => sets.after_exec(process.user().uid()),
+        Runs::Native => sets,
+    };
     sets.drop_bounding()?;
     rustix::thread::set_keep_capabilities(true)
         .doing(|| "keeping capabilities over the change of user")?;
@@ -40,20 +53,26 @@ pub fn apply(process: &Process) -> Result<(), Failure> {
         .doing(|| format!("changing to user {}", user.uid()))?;
     rustix::thread::set_keep_capabilities(false).doing(|| "no longer keeping capabilities")?;
     sets.apply()?;
-    // Always: nothing here executes a file, so nothing can need what it would deny.
-    rustix::thread::set_no_new_privs(true).doing(|| "setting no_new_privs")?;
+    // Of guests always: nothing here executes a file, so nothing can need what it would deny.
+    if runs == Runs::Guests || process.no_new_privileges() == Some(true) {
+        rustix::thread::set_no_new_privs(true).doing(|| "setting no_new_privs")?;
+    }
     let umask = user.umask().unwrap_or(0o022);
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask & 0o777));
     Ok(())
 }
 
-fn set_limit(limit: &PosixRlimit) -> Result<(), Failure> {
+fn set_limit(limit: &PosixRlimit, runs: Runs) -> Result<(), Failure> {
+    let guests = runs == Runs::Guests;
     let resource = match limit.typ() {
         // The virtual kernel applies these to each of its processes. As limits of the host process
         // they would hit the engine, which reserves address space far ahead of use, and all
         // virtual processes together.
-        PosixRlimitType::RlimitAs | PosixRlimitType::RlimitFsize => return Ok(()),
-        PosixRlimitType::RlimitNofile => return raise_descriptors(limit),
+        PosixRlimitType::RlimitAs | PosixRlimitType::RlimitFsize if guests => return Ok(()),
+        PosixRlimitType::RlimitNofile if guests => return raise_descriptors(limit),
+        PosixRlimitType::RlimitAs => Resource::As,
+        PosixRlimitType::RlimitFsize => Resource::Fsize,
+        PosixRlimitType::RlimitNofile => Resource::Nofile,
         PosixRlimitType::RlimitCpu => Resource::Cpu,
         PosixRlimitType::RlimitData => Resource::Data,
         PosixRlimitType::RlimitStack => Resource::Stack,

@@ -12,6 +12,15 @@ use super::mounts::attach;
 use crate::failure::{Doing, Failure};
 use crate::sys::mount_attr::{self, Attr};
 
+/// Whose mount namespace the container has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MountNamespace {
+    /// Its own.
+    Own,
+    /// Another's, by its path: others live there.
+    Joined,
+}
+
 /// The root file system, open. No lookup leaves it, whatever links the image holds.
 #[derive(Debug)]
 pub struct Rootfs {
@@ -19,11 +28,21 @@ pub struct Rootfs {
 }
 
 impl Rootfs {
-    /// Cuts the mount namespace off from the host's and attaches the root file system in it.
+    /// Attaches the root file system in the mount namespace, cut off from the host's where it is
+    /// the container's own.
     ///
-    /// `propagation` is that of the namespace's old mounts: `MS_SLAVE` keeps the host's unmounts
+    /// `propagation` is that of such a namespace's old mounts: `MS_SLAVE` keeps the host's unmounts
     /// coming in and lets nothing out.
-    pub fn attach(tree: OwnedFd, path: &Path, propagation: u64) -> Result<Self, Failure> {
+    pub fn attach(
+        tree: OwnedFd,
+        path: &Path,
+        namespace: MountNamespace,
+        propagation: u64,
+    ) -> Result<Self, Failure> {
+        if namespace == MountNamespace::Joined {
+            attach::attach_at_path(&tree, path)?;
+            return Ok(Self { root: tree });
+        }
         let flags = match propagation {
             libc::MS_PRIVATE | libc::MS_UNBINDABLE => MountPropagationFlags::PRIVATE,
             _ => MountPropagationFlags::DOWNSTREAM,
@@ -223,12 +242,28 @@ impl Rootfs {
         Ok(())
     }
 
-    /// Makes this the process's root and leaves nothing of the old one reachable.
-    pub fn enter(self, read_only: bool, propagation: Option<(u64, bool)>) -> Result<(), Failure> {
+    /// Makes this the process's root. Of a namespace of the container's own nothing else stays
+    /// reachable; one that was joined keeps its root, for those who live there.
+    pub fn enter(
+        self,
+        namespace: MountNamespace,
+        read_only: bool,
+        propagation: Option<(u64, bool)>,
+    ) -> Result<(), Failure> {
         rustix::process::fchdir(&self.root).doing(|| "entering the root file system")?;
-        // Both names are the new root: the old one ends up mounted over it, and is taken off.
-        rustix::process::pivot_root(".", ".").doing(|| "changing to the new root (pivot_root)")?;
-        rustix::mount::unmount(".", UnmountFlags::DETACH).doing(|| "leaving the old root")?;
+        match namespace {
+            MountNamespace::Own => {
+                let doing = || "changing to the new root (pivot_root)";
+                // Both names are the new root: the old one ends up mounted over it, and is taken
+                // off.
+                rustix::process::pivot_root(".", ".").doing(doing)?;
+                rustix::mount::unmount(".", UnmountFlags::DETACH)
+                    .doing(|| "leaving the old root")?;
+            }
+            MountNamespace::Joined => {
+                rustix::process::chroot(".").doing(|| "changing to the new root (chroot)")?;
+            }
+        }
         rustix::process::chdir("/").doing(|| "entering the new root")?;
         let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
             .doing(|| "opening the new root")?;

@@ -7,4 +7,5 @@ pub mod fds;
 pub mod interface;
 pub mod mount_attr;
 pub mod names;
+pub mod personality;
 pub mod signals;

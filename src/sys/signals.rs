@@ -65,6 +65,23 @@ pub fn unblock_all() -> Result<(), Errno> {
     }
 }
 
+/// Gives every signal its default action and lets all through, as a new program expects it.
+pub fn reset() -> Result<(), Errno> {
+    // The kernel's `struct sigaction`: all zero is SIG_DFL without flags and mask.
+    const DEFAULT: [u64; 4] = [0; 4];
+    for signal in 1..=libc::SIGRTMAX() {
+        // The C library keeps two numbers for itself, which a parent may have ignored all the same.
+        // SAFETY: the action outlives the call, has the kernel's size and installs no code. The call
+        // fails for the two signals that nobody can set.
+        unsafe {
+            let (new, size) = (DEFAULT.as_ptr(), size_of::<u64>());
+            let old = std::ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, new, old, size);
+        }
+    }
+    unblock_all()
+}
+
 /// Every signal whose default action ends a process, except those that report a fault of the
 /// program itself and the two that cannot be received.
 pub const ENDING: [i32; 15] = [

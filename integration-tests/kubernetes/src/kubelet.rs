@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::future::Future;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The runtime handler under test.
 pub const MEGARUN: &str = "megarun";
+/// The same runtime with a configuration that allows native code.
+pub const NATIVE: &str = "megarun-native";
 
 /// A containerd that runs, and a client of it.
 pub struct Kubelet {
@@ -47,6 +50,7 @@ impl Kubelet {
         let path = |name: &str| room.path(name).display().to_string();
         fs::create_dir_all(room.path("cni")).expect("a directory of our own");
         fs::write(room.path("cni/10-pods.conflist"), NETWORK).expect("writing the network");
+        allow_native(room);
         fs::write(room.path("cri.toml"), configuration(room)).expect("writing the configuration");
         let log = File::create(room.path("cri.log")).expect("a log of our own");
         let daemon = room
@@ -136,6 +140,20 @@ impl Kubelet {
     }
 }
 
+/// Makes the other handler: a program that names another configuration.
+fn allow_native(room: &Room) {
+    let whole = fs::read_to_string(room.path("megarun.toml")).expect("the room's configuration");
+    let (config, handler) = (room.path("native.toml"), room.path(NATIVE));
+    fs::write(&config, format!("native = \"allow\"\n{whole}")).expect("writing a configuration");
+    let script = format!(
+        "#!/bin/sh\nexec {} --config {} \"$@\"\n",
+        subject::megarun().display(),
+        config.display(),
+    );
+    fs::write(&handler, script).expect("writing the handler");
+    fs::set_permissions(&handler, fs::Permissions::from_mode(0o755)).expect("setting a mode");
+}
+
 /// Pods' network: addresses of the room's own.
 const NETWORK: &str = r#"{
     "cniVersion": "0.4.0",
@@ -172,18 +190,23 @@ bin_dir = "/usr/lib/cni"
 conf_dir = "{cni}"
 [plugins."io.containerd.grpc.v1.cri".containerd]
 default_runtime_name = "megarun"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.megarun]
-runtime_type = "io.containerd.runc.v2"
-pod_annotations = ["megarun.dev/*"]
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.megarun.options]
-BinaryName = "{megarun}"
-"#,
+{handlers}"#,
         root = path("cri.root"),
         state = path("cri.state"),
         socket = path("cri.sock"),
         ttrpc = path("cri.ttrpc"),
         pause = images::PAUSE,
         cni = path("cni"),
-        megarun = subject::megarun().display(),
+        handlers = handlers(room),
     )
+}
+
+/// The handlers as they are shipped, with the programs of this test.
+fn handlers(room: &Room) -> String {
+    let shipped = include_str!("../../../deploy/containerd/megarun-1.toml");
+    let native = room.path(NATIVE).display().to_string();
+    let named = |name: &str| format!("\"/usr/local/bin/{name}\"");
+    shipped
+        .replace(&named(NATIVE), &format!("{native:?}"))
+        .replace(&named(MEGARUN), &format!("{:?}", subject::megarun()))
 }

@@ -59,6 +59,9 @@ const PROPAGATION: [(&str, u64); 4] = [
     ("unbindable", MS_UNBINDABLE),
 ];
 
+/// How a tmpfs is made: what engines' users leave in the options of a bind mount.
+const OF_TMPFS: [&str; 6] = ["mode", "size", "uid", "gid", "nr_inodes", "nr_blocks"];
+
 /// Reads a mount's options. `kind` is its type. The error is the reason, naming the option.
 pub fn parse(kind: &str, options: &[String]) -> Result<Options, String> {
     let mut out = Options::default();
@@ -82,12 +85,16 @@ pub fn parse(kind: &str, options: &[String]) -> Result<Options, String> {
     if out.bind.is_none() && out.idmap.is_some() {
         return Err("option `idmap` is for bind mounts; remove it".to_owned());
     }
-    if out.bind.is_some()
-        && let Some((name, _)) = out.data.first()
-    {
-        return Err(format!(
-            "option `{name}` means nothing for a bind mount; remove it"
-        ));
+    if out.bind.is_some() {
+        for (name, _) in std::mem::take(&mut out.data) {
+            if !OF_TMPFS.contains(&name.as_str()) {
+                return Err(format!(
+                    "option `{name}` means nothing for a bind mount; remove it"
+                ));
+            }
+            // As with crun and runc it is no error: it would say how to make a file system.
+            log::warn!("mount option `{name}` has no effect on a bind mount");
+        }
     }
     Ok(out)
 }
@@ -246,14 +253,20 @@ mod tests {
     }
 
     #[test]
+    fn a_bind_mount_passes_over_what_makes_file_systems() {
+        assert!(options("bind", "mode=755,size=1k,ro").data.is_empty());
+        assert_eq!(options("tmpfs", "mode=755,size=1k").data.len(), 2);
+    }
+
+    #[test]
     fn what_is_not_supported_is_refused_by_name() {
         for (kind, option) in [
             ("tmpfs", "idmap"),
             ("bind", "idmap=uids=0-1-2"),
             ("bind", "tmpcopyup"),
             ("none", "remount"),
-            ("bind", "mode=1"),
             ("bind", "xyz"),
+            ("bind", "subvol=x"),
         ] {
             let reason = parse(kind, &words(option)).unwrap_err();
             assert!(

@@ -57,6 +57,10 @@ type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    #[cfg(feature = "documents")]
+    if let Some(written) = documents() {
+        return written;
+    }
     let outcome = match Cli::parse().command {
         Command::Keygen(args) => keygen::run(&args),
         Command::Build(args) => build::run(&args),
@@ -74,6 +78,22 @@ pub fn main() -> ExitCode {
     outcome.unwrap_or_else(|error| {
         say("error", &error.to_string());
         ExitCode::FAILURE
+    })
+}
+
+/// `documents DIR`: manual pages and completions.
+#[cfg(feature = "documents")]
+fn documents() -> Option<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    args.next().filter(|word| word == "documents")?;
+    let dir = args.next()?;
+    let command = <Cli as clap::CommandFactory>::command();
+    Some(match documents::write(&command, dir.as_ref()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say("error", &format!("writing documents: {error}"));
+            ExitCode::FAILURE
+        }
     })
 }
 

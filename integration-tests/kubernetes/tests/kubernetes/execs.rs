@@ -61,11 +61,14 @@ fn probes_by_the_hundred_leave_nothing_behind() {
     let pod = Pod::new();
     let container = pod.start(GUEST, &["sleep", "1000"]);
     let room = Kubelet::shared().room();
-    let (pid, shims) = (container.cgroup("pids", "cgroup.procs"), "containerd-shim");
+    let (pid, shim) = (
+        container.cgroup("pids", "cgroup.procs"),
+        format!("containerd-shim.*{}", pod.id),
+    );
     let count = || {
         let descriptors = room.run("ls", &[&format!("/proc/{}/fd", host_to_room(&pid))]);
-        let shim = room.run("pgrep", &["-c", "-f", shims]).out();
-        (descriptors.success().out().lines().count(), shim)
+        let shims = room.run("pgrep", &["-c", "-f", &shim]).out();
+        (descriptors.success().out().lines().count(), shims)
     };
     let before = count();
     // Four probes at once, as a node with several containers has.

@@ -4,6 +4,7 @@ mod ends;
 mod execs;
 mod leftovers;
 mod life;
+mod native;
 mod refusals;
 mod resources;
 mod streams;
