@@ -18,7 +18,7 @@ KUBERNETES := --manifest-path integration-tests/kubernetes/Cargo.toml
 # Static and not position independent: the size of the program then costs a container nothing at its start.
 STATIC := -C target-feature=+crt-static -C relocation-model=static
 
-.PHONY: help demo test bench lint fmt deny build guests guests-test documents install deb setup-build clean-guests
+.PHONY: help demo test bench lint fmt deny build guests guests-test documents install deb deb-test setup-build clean-guests
 
 help:
 	@echo 'make demo      build all, link and sign real programs, and show a container of them live (root)'
@@ -28,6 +28,7 @@ help:
 	@echo 'make bench     the table of measurements, beside crun and runc'
 	@echo 'make build     megarun and megabin, in $(DIST)'
 	@echo 'make deb       a Debian package of the same, in $(TARGET)/debian'
+	@echo 'make deb-test  that package on a clean Debian, with podman (root)'
 	@echo 'make install   programs, manual pages, completions, configuration and drop-ins: $$(DESTDIR), PREFIX=$(PREFIX), SYSCONFDIR=$(SYSCONFDIR)'
 
 # Two invocations: in one, cargo would give megarun the compiler that megabin links.
@@ -118,6 +119,11 @@ deb:
 	$(MAKE) install DESTDIR=$(abspath $(TARGET))/release/stage PREFIX=/usr
 	PATH="$$PATH:$(abspath $(TARGET))/tools/bin" cargo deb --quiet --no-build --no-strip -p megarun -o $(TARGET)/debian/
 	ls $(TARGET)/debian/*.deb
+
+deb-test: deb
+	@guests/build.sh demo
+	integration-tests/package/try.sh $(TARGET)/debian/megarun_*.deb $(DIST)/megabin guests/.cache/wasm/toybox.wasm \
+	  $(abspath $(TARGET))/tmp/package
 
 clean-guests:
 	rm -rf guests/.cache

@@ -103,7 +103,7 @@ title "A modified program"
 cp -p "$rootfs/usr/bin/ls" "$WORK/ls.signed"
 try sed -i '$ a one more line' "$rootfs/usr/bin/ls"
 signed=$(sha256sum <"$WORK/ls.signed" | cut -c1-64) found=$(sha256sum <"$rootfs/usr/bin/ls" | cut -c1-64)
-refused 'Permission denied|modified' megarun exec $ID ls -la /data
+refused 'permission denied|modified' megarun exec $ID ls -la /data
 [[ $output == *"$signed"* && $output == *"$found"* ]] || fail "the message must name both digests: $signed and $found"
 try cp -p "$WORK/ls.signed" "$rootfs/usr/bin/ls"
 holds 'poem.txt' megarun exec $ID ls /data

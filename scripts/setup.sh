@@ -6,7 +6,7 @@
 #   scripts/setup.sh engines  container engines, and what their tests need
 #   scripts/setup.sh test     guests, engines, and what the other tests need
 #   scripts/setup.sh lint     a C compiler, and what the messages of Kubernetes are compiled with
-#   scripts/setup.sh deb      these and what a Debian package is made with
+#   scripts/setup.sh deb      these and what a Debian package is made and tried with
 #   scripts/setup.sh bench    these and the peers: crun, runc
 set -euo pipefail
 
@@ -29,7 +29,7 @@ guests) packages=("${build[@]}" "${guests[@]}") ;;
 engines) packages=("${engines[@]}") ;;
 test) packages=("${build[@]}" "${guests[@]}" "${engines[@]}" "${tests[@]}") ;;
 lint) packages=("${build[@]}" "${lint[@]}") ;;
-deb) packages=("${build[@]}" dpkg-dev) ;;
+deb) packages=("${build[@]}" dpkg-dev debootstrap) ;;
 bench) packages=("${build[@]}" "${guests[@]}" "${tests[@]}" "${bench[@]}") ;;
 *) die "usage: scripts/setup.sh build|guests|engines|test|lint|deb|bench" ;;
 esac

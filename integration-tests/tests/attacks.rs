@@ -191,7 +191,7 @@ fn a_copy_of_native_code_never_runs() {
         let output = container.exec(&[name]);
         assert_eq!(output.code, 126, "{}", output.err());
         assert!(
-            output.err().contains("Permission denied"),
+            output.err().contains("permission denied"),
             "{}",
             output.err()
         );

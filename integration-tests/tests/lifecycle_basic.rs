@@ -92,7 +92,7 @@ fn what_is_not_in_the_manifest_does_not_run() {
     std::fs::copy("/bin/sh", bundle.at("rootfs/bin/sh")).unwrap();
     let output = node.run_bundle(&bundle, &id);
     assert_eq!(output.code, 126);
-    assert!(output.err.contains("Permission denied"), "{}", output.err);
+    assert!(output.err.contains("permission denied"), "{}", output.err);
 
     let bundle = node.bundle("modified", &["/bin/hello"]).named(&id);
     std::fs::write(bundle.at("rootfs/bin/hello"), "#!something else\n").unwrap();

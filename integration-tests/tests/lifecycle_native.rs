@@ -187,14 +187,14 @@ fn what_cannot_be_executed_is_said_when_it_is_created() {
         (
             "nosuch",
             127,
-            "executable file `nosuch` not found in $PATH: No such file",
+            "executable file `nosuch` not found in $PATH: no such file",
         ),
         (
             "/etc/passwd",
             126,
-            "executing `/etc/passwd`: Permission denied",
+            "executing `/etc/passwd`: permission denied",
         ),
-        ("/etc", 126, "Permission denied"),
+        ("/etc", 126, "permission denied"),
     ] {
         native.script("", |config| config["process"]["args"] = json!([program]));
         let output = native.run("absent");

@@ -28,10 +28,10 @@ const PASSWD_BYTES: u64 = 1 << 20;
 #[derive(Debug, Error)]
 pub enum NativeError {
     /// There is no such program.
-    #[error("executable file `{0}` not found in $PATH: No such file or directory")]
+    #[error("executable file `{0}` not found in $PATH: no such file or directory")]
     NotFound(String),
     /// It may not be executed.
-    #[error("executing `{0}`: Permission denied")]
+    #[error("executing `{0}`: permission denied")]
     Denied(String),
     /// A `startContainer` hook failed.
     #[error(transparent)]
@@ -241,7 +241,7 @@ mod tests {
             assert!(find(name, "/sbin:/bin").starts_with(&expected), "{name}");
         }
         for name in ["secret", "/etc"] {
-            let expected = format!("126 executing `{name}`: Permission denied");
+            let expected = format!("126 executing `{name}`: permission denied");
             assert_eq!(find(name, "/sbin:/bin"), expected);
         }
     }

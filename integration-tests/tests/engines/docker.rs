@@ -45,6 +45,8 @@ fn programs_run_with_what_docker_can_ask_for() {
         run(options, &["true"]).success();
     }
     let absent = run("--network none", &["nosuch"]);
+    assert_eq!(absent.code, 127, "{}", absent.err());
+    assert_eq!(run("--network none", &["/data/word"]).code, 126);
     assert!(
         absent
             .err()

@@ -5,18 +5,18 @@ use megabinary::digest::Digest;
 use crate::errno::Errno;
 
 /// Why nothing was executed, in the words that engines look for: "executable file `x` not found
-/// in $PATH: No such file or directory" makes them report 127, "Permission denied" 126.
+/// in $PATH: no such file or directory" makes them report 127, "permission denied" 126.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExecError {
     /// There is no such file.
-    #[error("executable file `{name}` not found in $PATH: No such file or directory")]
+    #[error("executable file `{name}` not found in $PATH: no such file or directory")]
     NotFound {
         /// As it was asked for.
         name: String,
     },
     /// The file cannot be executed, whatever it holds.
     #[error(
-        "executing `{path}`: Permission denied: it is no regular file, or its mode or a directory above it does not let this user execute it"
+        "executing `{path}`: permission denied: it is no regular file, or its mode or a directory above it does not let this user execute it"
     )]
     NotExecutable {
         /// The path.
@@ -40,7 +40,7 @@ pub enum ExecError {
     },
     /// No entry of the manifest has this file's digest.
     #[error(
-        "executing `{path}`: Permission denied: its digest {found} is not in the manifest of container {container}"
+        "executing `{path}`: permission denied: its digest {found} is not in the manifest of container {container}"
     )]
     Unknown {
         /// The path.
@@ -52,7 +52,7 @@ pub enum ExecError {
     },
     /// The manifest names this path with another digest.
     #[error(
-        "executing `{path}`: Permission denied: the file was modified: its digest is {found}, the manifest of container {container} expects {expected}"
+        "executing `{path}`: permission denied: the file was modified: its digest is {found}, the manifest of container {container} expects {expected}"
     )]
     Modified {
         /// The path.
@@ -66,7 +66,7 @@ pub enum ExecError {
     },
     /// No entry has the digest asked for.
     #[error(
-        "digest {digest} is not in the manifest of container {container}: No such file or directory"
+        "digest {digest} is not in the manifest of container {container}: no such file or directory"
     )]
     UnknownDigest {
         /// As it was asked for.
@@ -76,7 +76,7 @@ pub enum ExecError {
     },
     /// No agent tool has the name asked for.
     #[error(
-        "tool `{name}` is not in the manifest of container {container}: No such file or directory"
+        "tool `{name}` is not in the manifest of container {container}: no such file or directory"
     )]
     UnknownTool {
         /// As it was asked for.
@@ -86,7 +86,7 @@ pub enum ExecError {
     },
     /// The manifest lets the calling program execute only what it lists, and not this.
     #[error(
-        "executing `{path}`: Permission denied: the manifest's list of what the calling program may execute does not name it"
+        "executing `{path}`: permission denied: the manifest's list of what the calling program may execute does not name it"
     )]
     NotListed {
         /// The path.

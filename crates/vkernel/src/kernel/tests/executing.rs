@@ -85,7 +85,7 @@ fn what_is_not_there_gives_127_in_the_words_engines_look_for() {
     ] {
         let (code, text) = execute(&container, ExecTarget::Search(name.into())).unwrap_err();
         let words =
-            format!("executable file `{name}` not found in $PATH: No such file or directory");
+            format!("executable file `{name}` not found in $PATH: no such file or directory");
         assert_eq!((code, text), (127, words));
     }
     for target in [
@@ -94,7 +94,7 @@ fn what_is_not_there_gives_127_in_the_words_engines_look_for() {
     ] {
         let (code, text) = execute(&container, target).unwrap_err();
         assert_eq!(code, 127);
-        assert!(text.ends_with("No such file or directory"), "{text}");
+        assert!(text.ends_with("no such file or directory"), "{text}");
     }
 }
 
@@ -107,7 +107,7 @@ fn what_cannot_be_executed_gives_126() {
         let (code, text) = execute(&container, path(target)).unwrap_err();
         assert_eq!(code, 126, "{text}");
         assert!(
-            text.contains("Permission denied") || text.contains("ELOOP"),
+            text.contains("permission denied") || text.contains("ELOOP"),
             "{text}"
         );
     }
@@ -124,7 +124,7 @@ fn unknown_and_modified_files_are_denied_with_digests_and_recorded() {
     assert_eq!(code, 126);
     let found = Digest::of(b"modified");
     for part in [
-        "Permission denied",
+        "permission denied",
         "/bin/three",
         &signed.to_string(),
         &found.to_string(),
