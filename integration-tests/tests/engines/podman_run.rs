@@ -257,3 +257,23 @@ fn a_descriptor_is_passed_on() {
     // The same without the descriptor: the runtime notices, not the guest.
     assert_ne!(podman.run(&args).code, 0);
 }
+
+#[test]
+fn users_are_mapped() {
+    for podman in both() {
+        let mapped = ["--uidmap", "0:200000:1000", "--gidmap", "0:200000:1000"];
+        let options = [&mapped[..], &["--network", "none"]].concat();
+        let container = podman.start(&options, &["sleep", "1000"]);
+        let map = Room::shared().read(&format!("/proc/{}/uid_map", container.pid()));
+        let map: Vec<&str> = map.split_whitespace().collect();
+        assert_eq!(map, ["0", "200000", "1000"]);
+        // Files of the image are the mapped root's, and so is what it makes.
+        assert_eq!(container.says(&["exec", "IT", "cat", "/data/word"]), "moon");
+        container
+            .run(&["exec", "IT", "touch", "/tmp/made"])
+            .success();
+        let made = format!("/proc/{}/root/tmp/made", container.pid());
+        let owner = Room::shared().run("stat", &["-c", "%u:%g", &made]);
+        assert_eq!(owner.success().out(), "200000:200000\n");
+    }
+}
