@@ -137,7 +137,7 @@ fn the_exit_status_is_the_programs() {
     let (code, said) = toolbox.run(&["--audit", "audit.jsonl", "--", "/bin/three"]);
     assert_eq!(code, 126);
     assert!(
-        said.contains("Permission denied") && said.matches("sha256:").count() == 3,
+        said.contains("permission denied") && said.matches("sha256:").count() == 3,
         "{said}"
     );
     let record: serde_json::Value =
