@@ -4,8 +4,8 @@
 #   guests/build.sh demo    C, Go and CPython: what the demo links
 #   guests/build.sh test    these, and whatever only the tests link
 #
-# Everything lands in guests/.cache. A program is built again when its script, lib.sh, compat/ or, if it uses that,
-# libvkernel/ changed.
+# Everything lands in guests/.cache. A program is built again when its script, lib.sh, compat/ or, if it uses them,
+# setjmp.sh or libvkernel/ changed.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -17,13 +17,13 @@ SOURCES=(toybox 9base lua5.4 bzip2 libzstd lz4 vim figlet cmark tree jq ed brotl
 
 # The key of a program: changes exactly when something that decides its bytes changes.
 key() {
-  cat "$GUESTS/lib.sh" $(find "$GUESTS/programs/$1"* -type f | sort) <(find "$GUESTS/compat" -type f | sort | xargs cat) <(uses_libvkernel "$1") | sha256sum | cut -c1-64
+  cat "$GUESTS/lib.sh" $(find "$GUESTS/programs/$1"* -type f | sort) <(find "$GUESTS/compat" -type f | sort | xargs cat) <(sourced "$1") | sha256sum | cut -c1-64
 }
 
-# What goes into a program besides, if its script asks for libvkernel.
-uses_libvkernel() {
-  grep -q vkernel.sh "$GUESTS/programs/$1.sh" || return 0
-  find "$GUESTS/vkernel.sh" "$GUESTS/../libvkernel" -type f | sort | xargs cat
+# What goes into a program besides, if its script asks for setjmp or libvkernel.
+sourced() {
+  ! grep -q setjmp.sh "$GUESTS/programs/$1.sh" || cat "$GUESTS/setjmp.sh"
+  ! grep -q vkernel.sh "$GUESTS/programs/$1.sh" || find "$GUESTS/vkernel.sh" "$GUESTS/../libvkernel" -type f | sort | xargs cat
 }
 
 fresh() { [ "$(cat "$CACHE/stamps/$1" 2>/dev/null)" = "$(key "$1")" ]; }
