@@ -1,4 +1,5 @@
-# Lua 5.4. Its errors jump with longjmp, which ends the program here: scripts that fail trap.
+# Lua 5.4. Its errors jump with longjmp.
+. "$GUESTS/setjmp.sh"
 unpack lua5.4
 cd src/src
 # mkstemp for os.tmpname, as Lua's own POSIX configuration has it.

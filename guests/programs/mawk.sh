@@ -1,4 +1,5 @@
 # mawk, configured as for any foreign system: its script asks this compiler.
+. "$GUESTS/setjmp.sh"
 unpack mawk
 cd src
 {

@@ -73,6 +73,7 @@ impl Reference {
     pub fn new(cache: &Path) -> Self {
         fs::create_dir_all(cache).expect("making the cache of compiled guests");
         let mut config = Config::new();
+        config.wasm_exceptions(true);
         config.max_wasm_stack(STACK);
         config.async_stack_size(2 * STACK);
         let engine = Engine::new(&config).expect("wasmtime's defaults");

@@ -145,7 +145,8 @@ fn modules() -> Vec<(String, Vec<u8>)> {
 }
 
 fn measure() {
-    let engine = Engine::new(&vkernel::engine::config()).expect("an engine");
+    let engine = Engine::new(&vkernel::engine::config(vkernel::engine::Code::Exceptions))
+        .expect("an engine");
     let modules = modules();
     let request = Request {
         name: "bench".parse().expect("a name"),

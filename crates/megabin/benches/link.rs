@@ -71,7 +71,8 @@ fn measure(folder: &Path, base: Option<(&Path, usize)>) -> usize {
     }
     let name = folder.file_name().expect("a name").to_string_lossy();
     println!("{name}: {} programs, {sum} bytes", modules.len());
-    let engine = Engine::new(&vkernel::engine::config()).expect("an engine");
+    let engine = Engine::new(&vkernel::engine::config(vkernel::engine::Code::Exceptions))
+        .expect("an engine");
     let compile = |wasm: &Vec<u8>| engine.precompile_module(wasm).expect("it compiles").len();
     let (artifacts, parts) = timed(|| {
         let compiled = modules.iter().map(|(_, wasm)| compile(wasm));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use megabinary::module::Module;
 use vkernel::artifact::{Artifact, Cache, CacheError, CacheKey};
+use vkernel::engine::{Code, config};
 use vkernel::image::{self, ImageError};
 use wasmtime::Engine;
 
@@ -34,7 +35,8 @@ pub enum PrecompileError {
 /// # Errors
 /// What the compiler refuses.
 pub fn compile(module: &Module, wasm: &[u8]) -> Result<Vec<u8>, PrecompileError> {
-    let engine = Engine::new(&vkernel::engine::config()).map_err(PrecompileError::Engine)?;
+    let code = Code::with_exceptions(module.exceptions);
+    let engine = Engine::new(&config(code)).map_err(PrecompileError::Engine)?;
     let code = engine
         .precompile_module(wasm)
         .map_err(PrecompileError::Compile)?;
@@ -78,13 +80,13 @@ pub fn default_cache() -> Result<PathBuf, PrecompileError> {
 mod tests {
     use std::hash::{DefaultHasher, Hash, Hasher};
 
-    use vkernel::engine::{ENGINE_ID, config};
+    use vkernel::engine::{Code, ENGINE_ID, config};
     use wasmtime::Engine;
 
     /// What the settings of `vkernel::engine::config` compile to, by the engine's own account,
     /// for a processor that is always the same one.
-    fn compatibility() -> u64 {
-        let mut config = config();
+    fn compatibility(code: Code) -> u64 {
+        let mut config = config(code);
         config.target("x86_64-unknown-linux-gnu").unwrap();
         let mut hasher = DefaultHasher::new();
         let engine = Engine::new(&config).unwrap();
@@ -96,8 +98,11 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     fn the_engine_id_changes_with_whatever_changes_compiled_code() {
         assert_eq!(
-            (ENGINE_ID, compatibility()),
-            ("engine-2", 6762268217618919363),
+            (
+                ENGINE_ID,
+                [Code::Plain, Code::Exceptions].map(compatibility)
+            ),
+            ("engine-3", [6762268217618919363, 1318388989641025860]),
             "compiled code changed: give vkernel::engine::ENGINE_ID a new value, and both here"
         );
     }

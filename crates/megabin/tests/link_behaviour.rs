@@ -28,7 +28,7 @@ const FIRST: &str = r#"(module
   (func $f (result i32) (i32.const 666))
   (func (export "_start") (drop (call_indirect (result i32) (i32.const 1)))))"#;
 const LAST: &str = r#"(module
-  (memory (export "memory") 9)
+  (memory (export "memory") 9) (tag (param i64)) (tag (param i32))
   (global (mut f64) (f64.const 1)) (global (mut i32) (i32.const 7))
   (data (i32.const 65536) "another neighbour")
   (func (export "_start")))"#;
@@ -352,6 +352,75 @@ fn blocks_with_types_vectors_and_select_survive() {
       (select (result i32) (i32.const 2) (i32.const 1)) (i32.add (i32.const 40))"#;
     // 8 - 3 is 5; select takes it over 2, because 1 is not 0.
     assert_eq!(exit_code(&fields, body), 45);
+}
+
+#[test]
+fn exceptions_are_caught_where_they_were() {
+    let tags = "(memory (export \"memory\") 1) (tag $one (param i32)) (tag $other (param i32)) (tag $pair (param i32 i64) )
+        (type $thrower (func (param i32)))
+        (table funcref (elem $throw_one $throw_other $throw_pair))
+        (func $throw_one (type $thrower) (throw $one (local.get 0)))
+        (func $throw_other (type $thrower) (throw $other (i32.mul (local.get 0) (i32.const 2))))
+        (func $throw_pair (type $thrower) (throw $pair (local.get 0) (i64.const 5)))
+        (func $catch (param $which i32) (result i32)
+          (block $h1 (result i32)
+            (block $h2 (result i32)
+              (block $h3 (result i32 i64)
+                (try_table (catch $one $h1) (catch $other $h2) (catch $pair $h3)
+                  (call_indirect (type $thrower) (i32.const 10) (local.get $which)))
+                (return (i32.const 1)))
+              (i32.wrap_i64) (i32.add) (return))
+            (i32.add (i32.const 100)) (return)))";
+    for (which, code) in [(0, 10), (1, 120), (2, 15)] {
+        let body = format!("(call $catch (i32.const {which}))");
+        assert_eq!(exit_code(tags, &body), code);
+    }
+    // An index that is no entry traps, which is no exception.
+    traps(tags, "(call $catch (i32.const 3))");
+    traps(tags, "(throw $one (i32.const 1))");
+}
+
+/// Only catching everything names no tag.
+#[test]
+fn exceptions_without_a_tag_of_their_own() {
+    let everything = "(memory (export \"memory\") 1) (func $f (result i32)
+        (block $all (try_table (catch_all $all) (return (i32.const 4)))) (i32.const 5))";
+    assert_eq!(exit_code(everything, "(call $f)"), 4);
+    for fields in [
+        "(global $g (mut exnref) (ref.null exn))",
+        "(table $t 3 exnref)",
+        "(func $f (param exnref))",
+        "(func $f (local exnref))",
+        "(func $f (drop (ref.null exn)))",
+        "(func $f (drop (block (result exnref) unreachable)))",
+        "(func $f unreachable select (result exnref) drop)",
+        "(table $t 3 exnref) (elem (i32.const 1) exnref (ref.null exn))",
+    ] {
+        let fields = &format!("{MEMORY} {fields}");
+        assert_eq!(exit_code(fields, "(i32.const 6)"), 6, "{fields}");
+    }
+}
+
+#[test]
+fn references_to_exceptions_are_kept_and_thrown_again() {
+    let fields = "(memory (export \"memory\") 1) (tag $t (param i32)) (tag $t2 (param i32))
+        (global $kept (mut exnref) (ref.null exn)) (table $table 2 exnref)
+        (elem declare exnref (ref.null exn))
+        (func $again (param $from_table i32) (result i32)
+          (global.set $kept (block $h (result exnref)
+            (try_table (catch_all_ref $h) (throw $t2 (i32.const 21))) (unreachable)))
+          (table.set $table (i32.const 1) (global.get $kept))
+          (block $h (result i32)
+            (try_table (catch $t2 $h)
+              (if (local.get $from_table)
+                (then (throw_ref (table.get $table (i32.const 1))))
+                (else (throw_ref (global.get $kept)))))
+            (i32.const 1)))";
+    for from_table in 0..2 {
+        let body = format!("(call $again (i32.const {from_table}))");
+        assert_eq!(exit_code(fields, &body), 21);
+    }
+    traps(fields, "(throw_ref (global.get $kept))");
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn program(seed: u64) -> Option<Vec<u8>> {
         reference_types_enabled: seed.is_multiple_of(4),
         bulk_memory_enabled: true,
         canonicalize_nans: true,
-        exceptions_enabled: false,
+        exceptions_enabled: seed % 4 == 1,
         gc_enabled: false,
         memory64_enabled: false,
         relaxed_simd_enabled: false,
@@ -126,6 +126,7 @@ fn engine() -> Engine {
     config
         .cranelift_opt_level(OptLevel::None)
         .wasm_tail_call(true)
+        .wasm_exceptions(true)
         .wasm_multi_memory(false);
     Engine::new(&config).unwrap()
 }

@@ -83,11 +83,6 @@ fn features() {
     assert!(memory("(memory 1) (memory 1)").contains("several memories"));
     assert!(memory("(memory 1 (pagesize 1))").contains("64 KiB"));
     refused(
-        "(tag $t) (func (throw $t))",
-        &["exceptions", "-fno-exceptions"],
-    );
-    refused("(func (try_table))", &["exceptions", "setjmp"]);
-    refused(
         "(func (drop (i32.atomic.load (i32.const 0))))",
         &["threads", "-pthread"],
     );
@@ -105,7 +100,7 @@ fn features() {
     legacy[at] = 0x06;
     let text = refusal_of(&legacy);
     assert!(
-        text.contains("exceptions") && text.contains("setjmp"),
+        text.contains("-wasm-use-legacy-eh=false") && text.contains("--translate-to-exnref"),
         "{text}"
     );
 }

@@ -42,7 +42,7 @@ pub const SIGNATURE_CHARS: usize = 96;
 pub const MEMORY_PAGES: u64 = 65_536;
 /// Longest export name the section may hold, in bytes.
 pub const EXPORT_NAME_BYTES: usize = 4096;
-/// Most types, functions, imports, exports or globals of a module, each: what engines allow.
+/// Most types, functions, imports, exports, tags or globals of a module, each: what engines allow.
 pub const MODULE_ITEMS: usize = 1_000_000;
 /// Most data segments of a module: what engines allow.
 pub const DATA_SEGMENTS: usize = 100_000;

@@ -105,7 +105,7 @@ fn the_limits_are_published() {
         ("bytes of `vkernel_version`", limits::REQUIREMENT_BYTES),
         ("characters of `signature`", limits::SIGNATURE_CHARS),
         (
-            "types, functions, imports, exports and globals of a module, each",
+            "types, functions, imports, exports, tags and globals of a module, each",
             limits::MODULE_ITEMS,
         ),
         ("data segments of a module", limits::DATA_SEGMENTS),

@@ -258,7 +258,8 @@ fn others(report: &mut String, kernel: &Kernel, dir: &Path) {
 /// The same module under wasmtime-wasi, for the cost of one of its calls.
 fn reference(wasm: &[u8]) -> impl FnMut() {
     use wasmtime_wasi::p1;
-    let engine = wasmtime::Engine::new(&vkernel::engine::config()).expect("an engine");
+    let engine = wasmtime::Engine::new(&vkernel::engine::config(vkernel::engine::Code::Plain))
+        .expect("an engine");
     let module = wasmtime::Module::new(&engine, wasm).expect("a module");
     let mut linker = wasmtime::Linker::new(&engine);
     p1::add_to_linker_sync(&mut linker, |context: &mut p1::WasiP1Ctx| context).expect("linked");

@@ -65,6 +65,7 @@ impl<'a> Addresses<'a> {
             Operator::Block { .. }
             | Operator::Loop { .. }
             | Operator::If { .. }
+            | Operator::TryTable { .. }
             | Operator::Else
             | Operator::End => None,
             other => other.operator_arity(&NoBlocks),

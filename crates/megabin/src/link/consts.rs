@@ -1,7 +1,8 @@
 //! Constant expressions, evaluated at link time: with imported globals refused, each has one value.
 
-use wasm_encoder::{ConstExpr, Encode, HeapType, Ieee32, Ieee64, Instruction};
-use wasmparser::{Operator, ValType};
+use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
+use wasm_encoder::{ConstExpr, Encode, Ieee32, Ieee64, Instruction};
+use wasmparser::{HeapType, Operator, ValType};
 
 /// The value of a constant expression. References keep the program's own function indices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +13,8 @@ pub(crate) enum Const {
     F32(u32),
     F64(u64),
     V128(i128),
-    NullFunc,
+    /// The null reference of a type, which has no index.
+    Null(HeapType),
     Func(u32),
 }
 
@@ -38,8 +40,13 @@ impl Const {
     pub(crate) fn is_zero(self) -> bool {
         matches!(
             self,
-            Const::I32(0) | Const::I64(0) | Const::F32(0) | Const::F64(0) | Const::V128(0)
-        ) || self == Const::NullFunc
+            Const::I32(0)
+                | Const::I64(0)
+                | Const::F32(0)
+                | Const::F64(0)
+                | Const::V128(0)
+                | Const::Null(_)
+        )
     }
 
     /// The zero of a type; `None` for types the linker does not accept.
@@ -50,7 +57,7 @@ impl Const {
             ValType::F32 => Const::F32(0),
             ValType::F64 => Const::F64(0),
             ValType::V128 => Const::V128(0),
-            ValType::Ref(r) if r.is_func_ref() => Const::NullFunc,
+            ValType::Ref(r) if r.is_nullable() => Const::Null(r.heap_type()),
             ValType::Ref(_) => return None,
         })
     }
@@ -64,7 +71,7 @@ impl Const {
             Const::F32(bits) => Instruction::F32Const(Ieee32::new(bits)),
             Const::F64(bits) => Instruction::F64Const(Ieee64::new(bits)),
             Const::V128(v) => Instruction::V128Const(v),
-            Const::NullFunc => Instruction::RefNull(HeapType::FUNC),
+            Const::Null(ty) => Instruction::RefNull(null(ty)),
             Const::Func(index) => Instruction::RefFunc(function(index)),
         }
     }
@@ -75,6 +82,13 @@ impl Const {
         self.instruction(function).encode(&mut bytes);
         ConstExpr::raw(bytes)
     }
+}
+
+/// The type of a null reference, for the output.
+pub(crate) fn null(ty: HeapType) -> wasm_encoder::HeapType {
+    RoundtripReencoder
+        .heap_type(ty)
+        .expect("the types that the features allow have no index")
 }
 
 /// Evaluates `expr`; `global` gives the value of an immutable global defined before it.
@@ -93,8 +107,8 @@ pub(crate) fn evaluate(
             Operator::F64Const { value } => Const::F64(value.bits()),
             Operator::V128Const { value } => Const::V128(value.i128()),
             Operator::RefNull {
-                hty: wasmparser::HeapType::FUNC,
-            } => Const::NullFunc,
+                hty: hty @ HeapType::Abstract { .. },
+            } => Const::Null(hty),
             Operator::RefFunc { function_index } => Const::Func(function_index),
             Operator::GlobalGet { global_index } => {
                 global(global_index).ok_or(ConstError::Global(global_index))?

@@ -8,7 +8,7 @@ use wasm_encoder::{
     CodeSection, DataCountSection, DataSection, DataSegment, DataSegmentMode, ElementMode,
     ElementSection, ElementSegment, Elements, EntityType, ExportKind, ExportSection,
     FunctionSection, GlobalSection, GlobalType, ImportSection, MemorySection, MemoryType, Module,
-    RefType, TableSection, TableType, TypeSection,
+    TableSection, TableType, TagKind, TagSection, TagType, TypeSection,
 };
 use wasmparser::ExternalKind;
 
@@ -49,6 +49,9 @@ pub(crate) fn module(parts: &Parts<'_>) -> Result<Vec<u8>, LinkError> {
         module.section(&tables);
     }
     module.section(&memory(layout));
+    if !layout.tags.is_empty() {
+        module.section(&tags(layout));
+    }
     module.section(&globals(&parts.output));
     module.section(&exports(parts));
     if let Some(elements) = elements(parts) {
@@ -74,7 +77,13 @@ pub(crate) fn module(parts: &Parts<'_>) -> Result<Vec<u8>, LinkError> {
 fn val(ty: wasmparser::ValType) -> wasm_encoder::ValType {
     RoundtripReencoder
         .val_type(ty)
-        .expect("numbers, vectors and funcref have no type index")
+        .expect("numbers, vectors and the references that the features allow have no type index")
+}
+
+fn reference(ty: wasmparser::RefType) -> wasm_encoder::RefType {
+    RoundtripReencoder
+        .ref_type(ty)
+        .expect("the references that the features allow have no type index")
 }
 
 fn types(layout: &Layout) -> TypeSection {
@@ -119,7 +128,7 @@ fn tables(parts: &Parts<'_>) -> Option<TableSection> {
     for (input, places) in parts.inputs.iter().zip(&parts.output.layout.programs) {
         for table in input.tables.iter().filter(|_| places.tables.is_some()) {
             section.table(TableType {
-                element_type: RefType::FUNCREF,
+                element_type: reference(table.element_type),
                 table64: false,
                 minimum: table.initial,
                 maximum: table.maximum,
@@ -139,6 +148,17 @@ fn memory(layout: &Layout) -> MemorySection {
         shared: false,
         page_size_log2: None,
     });
+    section
+}
+
+fn tags(layout: &Layout) -> TagSection {
+    let mut section = TagSection::new();
+    for ty in &layout.tags {
+        section.tag(TagType {
+            kind: TagKind::Exception,
+            func_type_idx: *ty,
+        });
+    }
     section
 }
 
@@ -196,16 +216,20 @@ fn elements(parts: &Parts<'_>) -> Option<ElementSection> {
         let function = |own: u32| output.function(program, own);
         for segment in &input.elements {
             let items = segment.items.iter();
-            let functions: Option<Vec<u32>> = items.clone().map(|f| f.map(function)).collect();
+            let functions: Option<Vec<u32>> = match segment.ty.is_func_ref() {
+                true => items.clone().map(|f| f.map(function)).collect(),
+                false => None,
+            };
+            let null = Const::Null(segment.ty.heap_type());
             let expressions: Vec<wasm_encoder::ConstExpr> = match functions {
                 Some(_) => Vec::new(),
                 None => items
-                    .map(|f| f.map_or(Const::NullFunc, Const::Func).expr(function))
+                    .map(|f| f.map_or(null, Const::Func).expr(function))
                     .collect(),
             };
             let elements = match functions {
                 Some(functions) => Elements::Functions(functions.into()),
-                None => Elements::Expressions(RefType::FUNCREF, expressions.into()),
+                None => Elements::Expressions(reference(segment.ty), expressions.into()),
             };
             let offset = match segment.kind {
                 ElementKind::Active { offset, .. } => Const::I32(offset.cast_signed()),

@@ -230,9 +230,10 @@ impl Refusal {
 fn advice_for(reason: &str) -> &'static str {
     const ADVICE: &[(&str, &str)] = &[
         (
-            "exceptions",
-            "exceptions are not supported; build C++ with -fno-exceptions, and C without setjmp \
-             (no -mllvm -wasm-enable-sjlj)",
+            "legacy",
+            "it uses the exceptions of before the standard, which engines no longer take; build it \
+             with `-mllvm -wasm-use-legacy-eh=false`, or convert it with Binaryen's `wasm-opt \
+             --all-features --translate-to-exnref`",
         ),
         (
             "threads",

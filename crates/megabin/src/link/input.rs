@@ -4,24 +4,12 @@ use std::collections::BTreeMap;
 
 use wasmparser::{
     Encoding, ExternalKind, FuncToValidate, FuncType, FunctionBody, GlobalType, Parser, Payload,
-    TableInit, TableType, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    RefType, TableInit, TableType, TypeRef, ValidPayload, Validator, ValidatorResources,
 };
 
 use super::consts::{Const, evaluate};
 use super::error::Refusal;
 use super::imports;
-
-/// The features a program may use: exactly those the virtual kernel's engine enables.
-pub(crate) const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
-    .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
-    .union(WasmFeatures::SIGN_EXTENSION)
-    .union(WasmFeatures::REFERENCE_TYPES)
-    .union(WasmFeatures::MULTI_VALUE)
-    .union(WasmFeatures::BULK_MEMORY)
-    .union(WasmFeatures::SIMD)
-    .union(WasmFeatures::TAIL_CALL)
-    .union(WasmFeatures::FLOATS)
-    .union(WasmFeatures::EXTENDED_CONST);
 
 /// An imported function.
 #[derive(Debug)]
@@ -66,6 +54,7 @@ pub(crate) enum ElementKind {
 #[derive(Debug)]
 pub(crate) struct ElementSegment {
     pub kind: ElementKind,
+    pub ty: RefType,
     pub items: Vec<Option<u32>>,
 }
 
@@ -96,6 +85,8 @@ pub(crate) struct Input<'a> {
     pub tables: Vec<TableType>,
     pub memory: Option<Memory>,
     pub globals: Vec<Global>,
+    /// Type index of every tag.
+    pub tags: Vec<u32>,
     pub start: Option<u32>,
     /// The function exported as `_start`.
     pub entry: u32,
@@ -125,7 +116,8 @@ pub(crate) fn read<'a>(
         return Err(Refusal::Object);
     }
     let mut reader = Reader {
-        validator: Validator::new_with_features(FEATURES),
+        // An output that needs none of the exceptions has no tags.
+        validator: Validator::new_with_features(megabinary::module::features(true)),
         start_export: None,
         input: Input {
             name,
@@ -136,6 +128,7 @@ pub(crate) fn read<'a>(
             tables: Vec::new(),
             memory: None,
             globals: Vec::new(),
+            tags: Vec::new(),
             start: None,
             entry: 0,
             extras: Vec::new(),
@@ -234,6 +227,12 @@ impl<'a> Reader<'a> {
                 Ok(())
             }
             Payload::TableSection(section) => self.tables(section.clone()),
+            Payload::TagSection(section) => {
+                for tag in section.clone() {
+                    self.input.tags.push(tag?.func_type_idx);
+                }
+                Ok(())
+            }
             Payload::GlobalSection(section) => self.globals(section.clone()),
             Payload::ExportSection(section) => self.exports(section.clone()),
             Payload::StartSection { func, .. } => {
@@ -301,7 +300,7 @@ impl<'a> Reader<'a> {
             if let TableInit::Expr(expr) = &table.init {
                 // Only `ref.null` can be an initial value of the tables accepted here, and tables
                 // start with it anyway.
-                if self.constant(expr)? != Const::NullFunc {
+                if !matches!(self.constant(expr)?, Const::Null(_)) {
                     return Err(super::consts::ConstError::Malformed.into());
                 }
             }
@@ -342,7 +341,7 @@ impl<'a> Reader<'a> {
     fn elements(&mut self, section: wasmparser::ElementSectionReader<'a>) -> Result<(), Refusal> {
         for (index, element) in section.into_iter().enumerate() {
             let element = element?;
-            let items = self.element_items(element.items)?;
+            let (ty, items) = self.element_items(element.items)?;
             let kind = match element.kind {
                 wasmparser::ElementKind::Passive => ElementKind::Passive,
                 wasmparser::ElementKind::Declared => ElementKind::Declared,
@@ -364,7 +363,7 @@ impl<'a> Reader<'a> {
                     ElementKind::Active { table, offset }
                 }
             };
-            self.input.elements.push(ElementSegment { kind, items });
+            self.input.elements.push(ElementSegment { kind, ty, items });
         }
         Ok(())
     }
@@ -372,19 +371,22 @@ impl<'a> Reader<'a> {
     fn element_items(
         &self,
         items: wasmparser::ElementItems<'a>,
-    ) -> Result<Vec<Option<u32>>, Refusal> {
+    ) -> Result<(RefType, Vec<Option<u32>>), Refusal> {
         match items {
             wasmparser::ElementItems::Functions(functions) => {
-                functions.into_iter().map(|f| Ok(Some(f?))).collect()
+                let items = functions.into_iter().map(|f| Ok(Some(f?)));
+                Ok((RefType::FUNCREF, items.collect::<Result<_, Refusal>>()?))
             }
-            wasmparser::ElementItems::Expressions(_, expressions) => expressions
-                .into_iter()
-                .map(|expr| match self.constant(&expr?)? {
-                    Const::Func(index) => Ok(Some(index)),
-                    Const::NullFunc => Ok(None),
-                    _ => Err(super::consts::ConstError::Malformed.into()),
-                })
-                .collect(),
+            wasmparser::ElementItems::Expressions(ty, expressions) => {
+                let items = expressions
+                    .into_iter()
+                    .map(|expr| match self.constant(&expr?)? {
+                        Const::Func(index) => Ok(Some(index)),
+                        Const::Null(_) => Ok(None),
+                        _ => Err(super::consts::ConstError::Malformed.into()),
+                    });
+                Ok((ty, items.collect::<Result<_, Refusal>>()?))
+            }
         }
     }
 

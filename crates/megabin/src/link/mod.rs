@@ -19,6 +19,7 @@ mod code;
 mod consts;
 mod encode;
 mod error;
+mod exceptions;
 mod fold;
 mod image;
 mod imports;
@@ -303,9 +304,7 @@ fn exported_extras(inputs: &[Input<'_>], layout: &Layout) -> Vec<(usize, usize, 
 
 /// Validates what was written and checks it as every reader of the format will.
 fn check(wasm: &[u8]) -> Result<(), LinkError> {
-    wasmparser::Validator::new_with_features(input::FEATURES)
-        .validate_all(wasm)
-        .map_err(|e| LinkError::Output(e.to_string()))?;
+    megabinary::module::validate(wasm).map_err(|e| LinkError::Output(e.to_string()))?;
     match megabinary::module::Module::parse(wasm) {
         Ok(_) => Ok(()),
         Err(error @ ModuleError::TooLarge { .. }) => Err(LinkError::Format(error)),

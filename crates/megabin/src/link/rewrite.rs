@@ -43,6 +43,10 @@ impl Reencode for Rewriter<'_> {
         Ok(kept.map_or(element, |kept| kept.elements[element as usize]))
     }
 
+    fn tag_index(&mut self, tag: u32) -> Result<u32, Error<Infallible>> {
+        Ok(self.places.tags[tag as usize])
+    }
+
     fn global_index(&mut self, global: u32) -> Result<u32, Error<Infallible>> {
         Ok(match self.places.globals[global as usize] {
             GlobalPlace::Slot(slot) => slot,
@@ -177,7 +181,9 @@ impl Loops {
                 self.blocks.push(true);
                 self.loops += 1;
             }
-            Operator::Block { .. } | Operator::If { .. } => self.blocks.push(false),
+            Operator::Block { .. } | Operator::If { .. } | Operator::TryTable { .. } => {
+                self.blocks.push(false);
+            }
             // The last `end` is the function's own.
             Operator::End => self.loops -= usize::from(self.blocks.pop() == Some(true)),
             _ => {}

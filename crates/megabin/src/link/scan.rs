@@ -6,6 +6,7 @@ use std::ops::Range;
 use wasmparser::{FuncToValidate, FuncValidatorAllocations, Operator};
 
 use super::error::{LinkError, Refusal};
+use super::exceptions;
 use super::input::{Body, Input};
 use super::parallel;
 
@@ -29,6 +30,8 @@ pub(crate) struct Usage {
     pub data_drop: BTreeSet<u32>,
     /// Functions named by `ref.func`.
     pub ref_func: BTreeSet<u32>,
+    /// It has to do with exceptions.
+    pub exceptions: bool,
 }
 
 impl Usage {
@@ -40,9 +43,11 @@ impl Usage {
         self.memory_init.extend(other.memory_init);
         self.data_drop.extend(other.data_drop);
         self.ref_func.extend(other.ref_func);
+        self.exceptions |= other.exceptions;
     }
 
     fn note(&mut self, operator: &Operator<'_>) {
+        self.exceptions |= exceptions::in_operator(operator);
         match *operator {
             Operator::CallIndirect {
                 type_index,
@@ -112,6 +117,7 @@ pub(crate) fn scan(inputs: &[Input<'_>], chunks: &[Chunk]) -> Result<Vec<Usage>,
         usages[chunk.program].merge(usage?);
     }
     for (usage, input) in usages.iter_mut().zip(inputs) {
+        usage.exceptions |= !input.tags.is_empty() || exceptions::in_types(input);
         for global in &input.globals {
             if let super::consts::Const::Func(index) = global.init {
                 usage.ref_func.insert(index);
@@ -134,6 +140,9 @@ fn scan_chunk(bodies: &[Body<'_>]) -> Result<Usage, Refusal> {
         let mut validator = unit.into_validator(allocations);
         let mut locals = body.body.get_binary_reader();
         validator.read_locals(&mut locals)?;
+        for local in body.body.get_locals_reader()? {
+            usage.exceptions |= exceptions::is(&local?.1);
+        }
         let mut operators = body.body.get_operators_reader()?;
         while !operators.eof() {
             let (operator, offset) = operators.read_with_offset()?;

@@ -1,9 +1,9 @@
 //! The functions that the linker writes: entry shims and helpers.
 
-use wasm_encoder::{BlockType, Function, HeapType, Ieee32, Ieee64, InstructionSink};
+use wasm_encoder::{BlockType, Function, Ieee32, Ieee64, InstructionSink};
 
 use super::code::{Body, Builder};
-use super::consts::Const;
+use super::consts::{Const, null};
 use super::fold::Switch;
 use super::input::Input;
 use super::layout::{GlobalPlace, Layout, PassivePlace, SWITCH};
@@ -117,7 +117,7 @@ fn push(sink: &mut InstructionSink<'_>, value: Const, function: impl Fn(u32) -> 
         Const::F32(bits) => sink.f32_const(Ieee32::new(bits)),
         Const::F64(bits) => sink.f64_const(Ieee64::new(bits)),
         Const::V128(v) => sink.v128_const(v),
-        Const::NullFunc => sink.ref_null(HeapType::FUNC),
+        Const::Null(ty) => sink.ref_null(null(ty)),
         Const::Func(index) => sink.ref_func(function(index)),
     };
 }

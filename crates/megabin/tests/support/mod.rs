@@ -21,7 +21,10 @@ pub struct Outcome {
 
 pub fn engine() -> Engine {
     let mut config = Config::new();
-    config.wasm_tail_call(true).wasm_multi_memory(false);
+    config
+        .wasm_tail_call(true)
+        .wasm_multi_memory(false)
+        .wasm_exceptions(true);
     Engine::new(&config).unwrap()
 }
 

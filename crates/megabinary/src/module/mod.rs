@@ -34,6 +34,8 @@ pub struct Module {
     pub section: Section,
     /// Imported functions as (module, function), in the module's order.
     pub imports: Vec<(String, String)>,
+    /// Whether its code may throw and catch exceptions: it has a tag section.
+    pub exceptions: bool,
     /// Where in the file the content of data segment 0 is, of which initial images are made.
     pub image_data: Range<usize>,
 }
@@ -68,6 +70,7 @@ impl Module {
             id,
             section,
             imports,
+            exceptions: scan.tags,
             image_data: scan.image_data(),
         })
     }

@@ -25,6 +25,8 @@ pub(super) struct Scan<'a> {
     pub(super) globals: Vec<(GlobalType, ConstExpr<'a>)>,
     pub(super) exports: HashMap<&'a str, (ExternalKind, u32)>,
     pub(super) start: bool,
+    /// It has a tag section.
+    pub(super) tags: bool,
     /// Bodies of the module's own functions, without their size.
     pub(super) bodies: Vec<Range<usize>>,
     /// Where in the file the content of each data segment is; none for active ones.
@@ -39,7 +41,7 @@ impl<'a> Scan<'a> {
             ..Self::default()
         };
         let mut parser = Parser::new(0);
-        parser.set_features(super::features());
+        parser.set_features(super::features(true));
         for payload in parser.parse_all(bytes) {
             let payload = payload.map_err(|error| {
                 // A component's header makes this parser fail as "unsupported": say it plainly.
@@ -106,6 +108,7 @@ impl<'a> Scan<'a> {
                 }
             }
             Payload::StartSection { .. } => self.start = true,
+            Payload::TagSection(_) => self.tags = true,
             Payload::CodeSectionEntry(body) => self.bodies.push(body.range()),
             Payload::DataSection(reader) => {
                 for segment in reader {
@@ -160,6 +163,7 @@ fn bound(payload: &Payload<'_>) -> Result<(), ModuleError> {
         Payload::ImportSection(reader) => ("imports", reader.count(), limits::MODULE_ITEMS),
         Payload::FunctionSection(reader) => ("functions", reader.count(), limits::MODULE_ITEMS),
         Payload::MemorySection(reader) => ("memories", reader.count(), limits::MODULE_ITEMS),
+        Payload::TagSection(reader) => ("tags", reader.count(), limits::MODULE_ITEMS),
         Payload::GlobalSection(reader) => ("globals", reader.count(), limits::MODULE_ITEMS),
         Payload::ExportSection(reader) => ("exports", reader.count(), limits::MODULE_ITEMS),
         Payload::DataSection(reader) => ("data segments", reader.count(), limits::DATA_SEGMENTS),

@@ -11,7 +11,7 @@ use megabinary::{dispatch, module};
 use wasm_encoder::{
     CodeSection, ConstExpr, CustomSection, DataSection, EntityType, ExportKind, ExportSection,
     Function, FunctionSection, GlobalSection, GlobalType, ImportSection, MemorySection, MemoryType,
-    Module, StartSection, TypeSection, ValType,
+    Module, StartSection, TagKind, TagSection, TagType, TypeSection, ValType,
 };
 
 pub const IMAGE_SWITCH: &str = "megarun_image";
@@ -24,6 +24,10 @@ pub struct Parts {
     pub memory_export: bool,
     pub data: Vec<u8>,
     pub active_data: bool,
+    /// Type of each tag; no section without any.
+    pub tags: Vec<u32>,
+    /// Code of each entry point, without its `end`.
+    pub code: Vec<u8>,
     pub start: bool,
     pub switch: GlobalType,
     pub switch_value: i32,
@@ -91,6 +95,8 @@ impl Parts {
             memory_export: true,
             data: b"data".to_vec(),
             active_data: false,
+            tags: vec![],
+            code: vec![],
             start: false,
             switch: GlobalType {
                 val_type: ValType::I32,
@@ -139,6 +145,17 @@ impl Parts {
                 memories.memory(*memory);
             }
             wasm.section(&memories);
+        }
+        if !self.tags.is_empty() {
+            let mut tags = TagSection::new();
+            for func_type_idx in self.tags.iter().copied() {
+                let kind = TagKind::Exception;
+                tags.tag(TagType {
+                    kind,
+                    func_type_idx,
+                });
+            }
+            wasm.section(&tags);
         }
         let mut globals = GlobalSection::new();
         globals.global(self.switch, &ConstExpr::i32_const(self.switch_value));
@@ -204,9 +221,10 @@ impl Parts {
         targets.dedup_by_key(|target| target.0);
         let mut code = CodeSection::new();
         for _ in programs {
-            let mut empty = Function::new([]);
-            empty.instructions().end();
-            code.function(&empty);
+            let mut function = Function::new([]);
+            function.raw(self.code.iter().copied());
+            function.instructions().end();
+            code.function(&function);
         }
         code.function(&dispatch::canonical_body(&targets));
         code

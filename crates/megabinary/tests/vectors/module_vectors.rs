@@ -2,7 +2,7 @@
 
 use megabinary::{limits, module};
 use serde_json::{Value, json};
-use wasm_encoder::{EntityType, MemoryType};
+use wasm_encoder::{EntityType, MemoryType, TagKind, TagType};
 
 use crate::manifest_vectors::{full, id, module_bytes};
 use crate::support::{Parts, manifests};
@@ -113,6 +113,7 @@ fn modules(vectors: &mut Vectors) {
         None,
         "function bodies that validate",
     );
+    exceptions(vectors);
     let mut parts = Parts::new(&["ls"]);
     parts.custom.push(("name".into(), vec![]));
     let bytes = parts.build();
@@ -129,6 +130,59 @@ fn modules(vectors: &mut Vectors) {
         Some("module.invalid"),
         "a function body that does not validate",
         invalid,
+    );
+}
+
+/// Entry points that throw and catch: `try_table (catch_all 0)` around `throw 0`, of a tag () -> ().
+fn exceptions(vectors: &mut Vectors) {
+    let code = vec![0x1f, 0x40, 1, 2, 0, 0x08, 0, 0x0b];
+    let mut parts = Parts::new(&["ls"]);
+    (parts.tags, parts.code) = (vec![0], code);
+    vectors.add(
+        "bodies",
+        "module/exceptions.wasm",
+        None,
+        "exceptions, with a tag section",
+        parts.build(),
+    );
+    vectors.entry(
+        "module",
+        "module/exceptions.wasm",
+        None,
+        "exceptions, with a tag section",
+    );
+    // Without the `throw`, which names a tag.
+    let mut parts = Parts::new(&["ls"]);
+    parts.code = vec![0x1f, 0x40, 1, 2, 0, 0x0b];
+    vectors.add(
+        "bodies",
+        "module/exceptions-without-tags.wasm",
+        Some("module.invalid"),
+        "exceptions without a tag section",
+        parts.build(),
+    );
+    // `try` and `end`.
+    let mut parts = Parts::new(&["ls"]);
+    (parts.tags, parts.code) = (vec![0], vec![0x06, 0x40, 0x0b]);
+    vectors.add(
+        "bodies",
+        "module/legacy-exceptions.wasm",
+        Some("module.invalid"),
+        "the exceptions of before the standard",
+        parts.build(),
+    );
+    let mut parts = Parts::new(&["ls"]);
+    let tag = EntityType::Tag(TagType {
+        kind: TagKind::Exception,
+        func_type_idx: 0,
+    });
+    parts.imports.push(("env".into(), "tag".into(), tag));
+    vectors.add(
+        "module",
+        "module/import-tag.wasm",
+        Some("module.import-kind"),
+        "an imported tag",
+        parts.build(),
     );
 }
 

@@ -116,7 +116,7 @@ impl Kernel {
         } = config;
         let memories = Memories::new(artifact.images()?, vfs.page_map());
         let creator = Arc::new(Creator(memories.clone()));
-        let engine = engine::engine(creator).map_err(KernelError::Engine)?;
+        let engine = engine::engine(plan.code(), creator).map_err(KernelError::Engine)?;
         let module = artifact.load(&engine)?;
         let export = |name: &str| {
             module

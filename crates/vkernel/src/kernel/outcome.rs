@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{ThrownException, Trap, WasmBacktrace};
 
 use super::ExitStatus;
 use crate::process::{End, Program};
@@ -32,6 +32,9 @@ pub fn status(result: Result<i32, wasmtime::Error>, program: &Program) -> ExitSt
 fn trap_message(error: &wasmtime::Error, program: &Program) -> String {
     let mut text = match error.downcast_ref::<Trap>() {
         Some(trap) => format!("{}: trap: {trap}", program.path),
+        None if error.is::<ThrownException>() => {
+            format!("{}: an exception that it does not catch", program.path)
+        }
         None => format!("{}: failed: {}", program.path, error.root_cause()),
     };
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {

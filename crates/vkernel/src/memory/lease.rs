@@ -7,15 +7,15 @@ use wasmtime::LinearMemory;
 use super::Memories;
 use super::slot::Slot;
 
-/// A slot that goes back where it came from, or to the host, when the instance is gone.
+/// A slot that goes back where it came from when the instance is gone.
 pub struct Lease {
     /// There until dropped.
     slot: Option<Slot>,
-    home: Option<Arc<Memories>>,
+    home: Arc<Memories>,
 }
 
 impl Lease {
-    pub fn new(slot: Slot, home: Option<Arc<Memories>>) -> Lease {
+    pub fn new(slot: Slot, home: Arc<Memories>) -> Lease {
         Lease {
             slot: Some(slot),
             home,
@@ -50,8 +50,8 @@ unsafe impl LinearMemory for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let (Some(slot), Some(home)) = (self.slot.take(), &self.home) {
-            home.give_back(slot);
+        if let Some(slot) = self.slot.take() {
+            self.home.give_back(slot);
         }
     }
 }

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
+use crate::engine::EXCEPTION_HEAP;
 use crate::image::Images;
 use lease::Lease;
 use pool::Pool;
@@ -108,7 +109,7 @@ impl Memories {
                 slot
             }
         };
-        Ok(Lease::new(slot, Some(self.clone())))
+        Ok(Lease::new(slot, self.clone()))
     }
 
     /// Takes a memory back. Whatever goes wrong, nobody gets it again.
@@ -152,14 +153,18 @@ unsafe impl MemoryCreator for Creator {
         let failed = |error: std::io::Error| format!("making a process's memory: {error}");
         let reserved = reserved_size_in_bytes
             .ok_or("making a process's memory: the engine is not configured to reserve it")?;
-        let Some(order) = Order::take(&self.0, &ty) else {
-            let mut slot = Slot::reserve(reserved, guard_size_in_bytes).map_err(failed)?;
+        let order = match reserved {
+            // It can be of the same type as the memory that is ordered, and comes before it.
+            EXCEPTION_HEAP => None,
+            _ => Order::take(&self.0, &ty),
+        };
+        let Some(order) = order else {
             let zeros = Layout {
                 size: minimum,
                 image: None,
             };
-            slot.lay(zeros, None).map_err(failed)?;
-            return Ok(Box::new(Lease::new(slot, None)));
+            let lease = self.0.lease(zeros, reserved, guard_size_in_bytes);
+            return Ok(Box::new(lease.map_err(failed)?));
         };
         let layout = order.layout;
         if layout.size < minimum || layout.size > reserved {

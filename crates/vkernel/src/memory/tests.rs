@@ -416,6 +416,35 @@ fn one_memory_of_the_right_type_gets_the_image_and_no_other() {
     assert_eq!(sum(&*create(&memories, 1)), 0);
 }
 
+/// The heap for exceptions comes before the process's memory, and can be of the same type.
+#[test]
+fn the_heap_for_exceptions_takes_no_order_and_is_used_again() {
+    let memories = memories(None);
+    let layout = memories.layout(0, 20 * WASM_PAGE).unwrap();
+    let heap = |minimum| {
+        let size = minimum as usize * WASM_PAGE;
+        let reserved = Some(EXCEPTION_HEAP);
+        Creator(memories.clone())
+            .new_memory(memory_type(minimum), size, None, reserved, 0)
+            .unwrap()
+    };
+    let armed = memories.arm(memory_type(0), layout);
+    let mut first = heap(0);
+    first.grow_to(WASM_PAGE).unwrap();
+    // SAFETY: a page is accessible, and nobody else uses the memory.
+    unsafe { first.as_ptr().write_bytes(0xaa, WASM_PAGE) };
+    assert!(first.grow_to(EXCEPTION_HEAP + WASM_PAGE).is_err());
+    let memory = create(&memories, 0);
+    let laid = armed.finish().unwrap();
+    assert!(laid.is(memory.as_ptr(), 20 * WASM_PAGE));
+    let place = first.as_ptr();
+    drop(first);
+    let mut second = heap(0);
+    assert_eq!((second.as_ptr(), second.byte_size()), (place, 0));
+    second.grow_to(WASM_PAGE).unwrap();
+    assert_eq!(sum(&*second), 0);
+}
+
 #[test]
 fn an_order_that_does_not_fit_its_memory_makes_none() {
     let memories = memories(None);

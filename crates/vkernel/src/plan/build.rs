@@ -10,6 +10,8 @@ use megabinary::module::Megabinary;
 use megabinary::names::BinaryPath;
 use semver::Version;
 
+use crate::engine::Code;
+
 use super::{DELIVER, ExecRule, List, NetworkPolicy, Plan, Program, TargetRecord, Text};
 
 /// Pages of 64 KiB a 32-bit memory can have.
@@ -93,7 +95,8 @@ impl Plan {
                 exec: exec.iter().map(BinaryPath::as_str).collect(),
             })?;
         }
-        Ok(builder.finish())
+        let code = Code::with_exceptions(megabinary.module().exceptions);
+        Ok(builder.code(code).finish())
     }
 }
 
@@ -131,6 +134,7 @@ impl Builder {
                 image_switch: Text::default(),
                 networking,
                 exec,
+                code: Code::Plain,
                 programs: Vec::new(),
                 targets: Vec::new(),
                 list: Vec::new(),
@@ -143,6 +147,12 @@ impl Builder {
         builder.plan.version = builder.text(version)?;
         builder.plan.image_switch = builder.text(image_switch)?;
         Ok(builder)
+    }
+
+    /// The kind of code the megabinary is.
+    pub fn code(mut self, code: Code) -> Builder {
+        self.plan.code = code;
+        self
     }
 
     pub fn program(

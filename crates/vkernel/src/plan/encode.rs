@@ -7,10 +7,12 @@
 use megabinary::capability::HostCallSet;
 use megabinary::digest::Digest;
 
+use crate::engine::Code;
+
 use super::{ExecRule, List, NetworkPolicy, Plan, Program, TargetRecord, Text};
 
 /// First bytes of a plan; the number is the layout's.
-const MAGIC: &[u8; 16] = b"megarun plan 02\n";
+const MAGIC: &[u8; 16] = b"megarun plan 03\n";
 /// Magic, program version padded with zeros, SHA-256 of the body.
 const HEADER: usize = 16 + 16 + 32;
 const PROGRAM: usize = 32;
@@ -51,7 +53,10 @@ impl Plan {
     pub fn encode(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.targets.len() * TARGET + self.pool.len() + 256);
         body.extend_from_slice(self.container_id.as_bytes());
-        put(&mut body, &[self.networking as u32, self.exec as u32]);
+        put(
+            &mut body,
+            &[self.networking as u32, self.exec as u32, self.code as u32],
+        );
         for text in [self.name, self.version, self.image_switch] {
             put(&mut body, &[text.start, text.len]);
         }
@@ -146,6 +151,11 @@ fn decode_body(body: &[u8]) -> Result<Plan, PlanError> {
         1 => ExecRule::Listed,
         _ => return Err(PlanError::Damaged("exec rule")),
     };
+    let code = match rest.u32()? {
+        0 => Code::Plain,
+        1 => Code::Exceptions,
+        _ => return Err(PlanError::Damaged("kind of code")),
+    };
     let (name, version, image_switch) = (rest.text()?, rest.text()?, rest.text()?);
     let [programs, targets, list, pool] = [rest.u32()?, rest.u32()?, rest.u32()?, rest.u32()?];
     // Sizes are compared with what is there before anything is allocated for them.
@@ -173,6 +183,7 @@ fn decode_body(body: &[u8]) -> Result<Plan, PlanError> {
         image_switch,
         networking,
         exec,
+        code,
         programs,
         targets,
         list,

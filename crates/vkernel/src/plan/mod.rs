@@ -10,6 +10,8 @@ mod encode;
 use megabinary::capability::HostCallSet;
 use megabinary::digest::Digest;
 
+use crate::engine::Code;
+
 pub use build::PlanBuildError;
 #[cfg(test)]
 pub(crate) use build::{Builder as PlanBuilder, NewTarget};
@@ -24,6 +26,7 @@ pub struct Plan {
     image_switch: Text,
     networking: NetworkPolicy,
     exec: ExecRule,
+    code: Code,
     programs: Vec<Program>,
     /// In ascending order of their digests.
     targets: Vec<TargetRecord>,
@@ -136,6 +139,12 @@ impl Plan {
     #[must_use]
     pub fn exec_rule(&self) -> ExecRule {
         self.exec
+    }
+
+    /// What kind of code the megabinary is.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
     }
 
     /// How many digests it names.

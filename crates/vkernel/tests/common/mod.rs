@@ -12,6 +12,7 @@ use megabinary::module::{Megabinary, Module, check_agreement, finish};
 use megabinary::section::{FORMAT_VERSION, Program, Section, Segment, Target};
 use vkernel::artifact::{Cache, CacheKey};
 use vkernel::audit::{AuditSink, Discard};
+use vkernel::engine::Code;
 use vkernel::fs::{Root, Vfs};
 use vkernel::kernel::{Kernel, KernelConfig, Limits};
 use vkernel::plan::Plan;
@@ -247,12 +248,13 @@ pub fn prepare(dir: &Path, guests: &[Guest], files: &[File], syscalls: &[&str], 
     }
     let cache = Cache::open_or_create(&dir.join("cache")).expect("a cache");
     let compiled = cache.get_or_compile(&CacheKey::of(plan.container_id()), || {
-        let engine = wasmtime::Engine::new(&vkernel::engine::config())?;
+        let module = Module::parse(&wasm).expect("a sound module");
+        let kind = Code::with_exceptions(module.exceptions);
+        let engine = wasmtime::Engine::new(&vkernel::engine::config(kind))?;
         let code = engine.precompile_module(&wasm)?;
         if images == Images::Guest {
             return Ok(code);
         }
-        let module = Module::parse(&wasm).expect("a sound module");
         let page = rustix::param::page_size() as u64;
         let data = &wasm[module.image_data.clone()];
         vkernel::image::append(code, &module.section, data, page).map_err(wasmtime::Error::new)

@@ -55,6 +55,7 @@ pub(crate) struct Places {
     pub first_function: u32,
     pub types: Vec<u32>,
     pub globals: Vec<GlobalPlace>,
+    pub tags: Vec<u32>,
     /// Trampolines by (table, output type): the functions that stand for `call_indirect`.
     pub trampolines: BTreeMap<(u32, u32), u32>,
     /// What each trampoline calls, in the order of their function indices.
@@ -103,6 +104,8 @@ pub(crate) struct Layout {
     pub imports: Vec<(String, String, u32)>,
     /// Types of the slots, which are globals `SWITCH + 1 ..`.
     pub slots: Vec<ValType>,
+    /// Types of the tags. None where no program has to do with exceptions.
+    pub tags: Vec<u32>,
     pub programs: Vec<Places>,
     pub helpers: Vec<Helper>,
     pub first_helper: u32,
@@ -158,6 +161,7 @@ pub(crate) fn plan(inputs: &[Input<'_>], usages: &[Usage]) -> Result<Layout, Lin
         });
     }
     imports(&mut layout, inputs)?;
+    tags(&mut layout, inputs, usages);
     functions(&mut layout, inputs, usages)?;
     tables(&mut layout, inputs)?;
     let mut blob = Blob::default();
@@ -221,6 +225,30 @@ fn globals(input: &Input<'_>, slots: &mut Slots) -> Vec<GlobalPlace> {
             GlobalPlace::Slot(slot)
         })
         .collect()
+}
+
+/// Shared tags, as slots are shared: the n-th tag of a type is the same in every program. Nothing that
+/// one program throws can reach another, which runs in another instance.
+fn tags(layout: &mut Layout, inputs: &[Input<'_>], usages: &[Usage]) {
+    let mut index: BTreeMap<(u32, u32), u32> = BTreeMap::new();
+    for (input, places) in inputs.iter().zip(&mut layout.programs) {
+        let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
+        for ty in &input.tags {
+            let ty = places.types[*ty as usize];
+            let nth = counts.entry(ty).or_default();
+            let tag = *index.entry((ty, *nth)).or_insert_with(|| {
+                layout.tags.push(ty);
+                layout.tags.len() as u32 - 1
+            });
+            *nth += 1;
+            places.tags.push(tag);
+        }
+    }
+    // The format tells by the tags whether there are exceptions.
+    if layout.tags.is_empty() && usages.iter().any(|usage| usage.exceptions) {
+        let empty = layout.types.intern(&FuncType::new([], []));
+        layout.tags.push(empty);
+    }
 }
 
 fn imports(layout: &mut Layout, inputs: &[Input<'_>]) -> Result<(), LinkError> {

@@ -13,6 +13,7 @@ use wasmtime::Engine;
 
 use crate::artifact::{Cache, CacheKey};
 use crate::audit::{AuditSink, Record};
+use crate::engine::Code;
 use crate::exec::{ExecError, ExecTarget};
 use crate::fs::{Root, Vfs};
 use crate::kernel::{ExitStatus, Kernel, KernelConfig, Limits, ProcessSpec, Running};
@@ -20,9 +21,9 @@ use crate::plan::{DELIVER, ExecRule, NetworkPolicy, NewTarget, PlanBuilder};
 use crate::rights::{HostCall, HostCallSet};
 
 /// The engine that compiles.
-fn engine() -> &'static Engine {
-    static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| Engine::new(&crate::engine::config()).unwrap())
+fn engine(code: Code) -> &'static Engine {
+    static ENGINES: [OnceLock<Engine>; 2] = [const { OnceLock::new() }; 2];
+    ENGINES[code as usize].get_or_init(|| Engine::new(&crate::engine::config(code)).unwrap())
 }
 
 /// What every guest can import, by the signatures of the capability table.
@@ -268,7 +269,8 @@ impl Box {
         }
 
         let wasm = module(guests, scripts);
-        let compiled = engine().precompile_module(wasm.as_bytes()).unwrap();
+        let code = Code::with_exceptions(wasm.contains("(tag "));
+        let compiled = engine(code).precompile_module(wasm.as_bytes()).unwrap();
         let cache = Cache::open_or_create(&dir.path().join("cache")).unwrap();
         let key = CacheKey::of(&digest("id"));
         cache.store(&key, &compiled).unwrap();
@@ -276,7 +278,7 @@ impl Box {
         let records = Arc::new(Mutex::new(Vec::new()));
         let directory = std::fs::File::open(&root).unwrap();
         let kernel = Kernel::new(KernelConfig {
-            plan: plan.finish(),
+            plan: plan.code(code).finish(),
             artifact: cache.lookup(&key).unwrap().unwrap(),
             vfs: Vfs::new(Root::At(directory.into())).unwrap(),
             audit: std::boxed::Box::new(Collect(records.clone())),
@@ -402,8 +404,14 @@ fn module(guests: &[Guest], scripts: &[(&str, &str, &str)]) -> String {
             .unwrap();
         }
     }
+    // There for guests that throw numbers.
+    let throws = |guest: &Guest| guest.body.contains("$thrown");
+    let tag = match guests.iter().any(throws) {
+        true => "(tag $thrown (param i32)) (table $kept 1 exnref)",
+        false => "",
+    };
     format!(
-        "(module {} (memory (export \"memory\") 1) (global (export \"image\") (mut i32) (i32.const 0))
+        "(module {} {tag} (memory (export \"memory\") 1) (global (export \"image\") (mut i32) (i32.const 0))
          (data (i32.const 256) \"hello\\n\") {LIBRARY} {names} {functions}
          (func (export \"_dispatch\") (param i64 i64 i64 i64) (result i32) {cases} (i32.const -1)))",
         imports(),

@@ -4,6 +4,7 @@
 mod children;
 mod crowds;
 mod ends;
+mod exceptions;
 mod executing;
 mod guest;
 mod isolation;
