@@ -5,12 +5,12 @@
 #   guests/build.sh test    these, and whatever only the tests link
 #
 # Everything lands in guests/.cache. A program is built again when its script, lib.sh, compat/ or, if it uses them,
-# setjmp.sh or libvkernel/ changed.
+# setjmp.sh, binaryen.sh or libvkernel/ changed.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 DEMO=(toybox 9base lua bzip2 zstd lz4 xxd figlet cmark tree jq gofmt python)
-TEST=("${DEMO[@]}" runners runlua vkcheck ed brotli mawk sqlite3 rust)
+TEST=("${DEMO[@]}" runners runlua vkcheck vkfork ed brotli mawk sqlite3 rust)
 
 # Debian source packages, by binary or source name, and the source name their tarball carries.
 SOURCES=(toybox 9base lua5.4 bzip2 libzstd lz4 vim figlet cmark tree jq ed brotli mawk sqlite3)
@@ -20,8 +20,9 @@ key() {
   cat "$GUESTS/lib.sh" $(find "$GUESTS/programs/$1"* -type f | sort) <(find "$GUESTS/compat" -type f | sort | xargs cat) <(sourced "$1") | sha256sum | cut -c1-64
 }
 
-# What goes into a program besides, if its script asks for setjmp or libvkernel.
+# What goes into a program besides, if its script asks for setjmp, Binaryen or libvkernel.
 sourced() {
+  ! grep -q binaryen.sh "$GUESTS/programs/$1.sh" || cat "$GUESTS/binaryen.sh"
   ! grep -q setjmp.sh "$GUESTS/programs/$1.sh" || cat "$GUESTS/setjmp.sh"
   ! grep -q vkernel.sh "$GUESTS/programs/$1.sh" || find "$GUESTS/vkernel.sh" "$GUESTS/../libvkernel" -type f | sort | xargs cat
 }

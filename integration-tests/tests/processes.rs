@@ -63,6 +63,13 @@ fn the_library_keeps_its_promises() {
 }
 
 #[test]
+fn a_process_that_forks_is_there_twice() {
+    let output = Container::new().run(&["/usr/bin/forkcheck"]);
+    assert_eq!(output.code, 0, "{} {}", output.out(), output.err());
+    assert_eq!(output.out(), "from a child\nall of it\n");
+}
+
+#[test]
 fn find_executes_a_program_for_each_file_or_for_many() {
     let container = Container::new();
     let each = container.run(&[

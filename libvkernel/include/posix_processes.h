@@ -14,6 +14,7 @@ extern "C" {
 
 extern char **environ;
 
+pid_t fork(void), vfork(void);
 int execv(const char *, char *const *), execvp(const char *, char *const *);
 int execve(const char *, char *const *, char *const *), execvpe(const char *, char *const *, char *const *);
 int execl(const char *, const char *, ...), execlp(const char *, const char *, ...), execle(const char *, const char *, ...);

@@ -50,6 +50,7 @@ struct vk_sigaction {
 
 VKERNEL(exec) int vk_exec(const struct vk_request *);
 VKERNEL(spawn) int vk_spawn(const struct vk_spawn_request *, int *pid);
+VKERNEL(fork) int vk_fork(void *stack, int *pid);
 VKERNEL(wait) int vk_wait(int which, int options, int *pid, int *status);
 VKERNEL(kill) int vk_kill(int pid, int signal);
 VKERNEL(getpid) int vk_getpid(int *pid);

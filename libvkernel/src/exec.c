@@ -67,6 +67,7 @@ static int start(enum vk_kind kind, pid_t *pid, const char *name, const posix_sp
 	if (actions) {
 		r.actions = actions->list;
 		r.action_count = actions->count;
+		if (actions->foreground) r.flags |= VK_FOREGROUND;
 	}
 	if (attributes) {
 		int flags = attributes->flags;

@@ -74,6 +74,16 @@ int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *a, int 
 	return fd < 0 ? EBADF : add(a, (struct vk_action){ VK_CLOSE_RANGE, fd, -1 }, 0);
 }
 
+/* The terminal is the session's, whichever descriptor it is open as. */
+int posix_spawn_file_actions_addtcsetpgrp_np(posix_spawn_file_actions_t *a, int fd)
+{
+	int (*volatile needed)(int, int) = vk_tcsetpgrp;
+	(void)needed;
+	if (fd < 0) return EBADF;
+	a->foreground = 1;
+	return 0;
+}
+
 int posix_spawnattr_init(posix_spawnattr_t *a)
 {
 	*a = (posix_spawnattr_t){ 0 };

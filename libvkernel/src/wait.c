@@ -3,6 +3,8 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#define _WASI_EMULATED_PROCESS_CLOCKS
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "internal.h"
@@ -15,6 +17,13 @@ pid_t waitpid(pid_t which, int *status, int options)
 	return pid;
 }
 
+pid_t wait4(pid_t which, int *status, int options, struct rusage *used)
+{
+	if (used) memset(used, 0, sizeof *used);
+	return waitpid(which, status, options);
+}
+
+pid_t wait3(int *status, int options, struct rusage *used) { return wait4(-1, status, options, used); }
 pid_t wait(int *status) { return waitpid(-1, status, 0); }
 int kill(pid_t pid, int signal) { return done(vk_kill(pid, signal)); }
 

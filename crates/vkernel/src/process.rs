@@ -12,6 +12,7 @@ use crate::errno::Errno;
 use crate::fs::{Context, Vfs};
 use crate::kernel::System;
 use crate::kill::KillToken;
+use crate::memory::Laid;
 use crate::rights::{HostCall, HostCallSet};
 
 /// How a process ends other than by returning from its entry point or by a trap.
@@ -101,6 +102,12 @@ pub struct ProcState {
     pub memory: Option<Memory>,
     /// What the program exports to be told of a signal it catches.
     pub deliver: Option<TypedFunc<i32, ()>>,
+    /// How its memory is reached by whoever copies it; set with `memory`.
+    pub laid: Option<Laid>,
+    /// Whether its stack is on its way to memory or back, for a fork.
+    pub winding: Winding,
+    /// How many handlers run, one on top of the other: from there a stack cannot go to memory.
+    pub handlers: u32,
     /// Denied host calls that were already reported.
     pub reported: HostCallSet,
     /// How many host calls were denied.
@@ -111,6 +118,27 @@ pub struct ProcState {
     pub locating: bool,
     /// Its place among the kernel's processes; host functions under test have none.
     pub system: Option<System>,
+}
+
+/// How far a fork is (`kernel::fork`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Winding {
+    /// There is none: the process runs.
+    #[default]
+    No,
+    /// Its stack goes to memory.
+    Out(ForkCall),
+    /// Its stack comes back, to learn what became of its call: a number, 0 in the child.
+    Back(ForkCall, Result<u32, Errno>),
+}
+
+/// The arguments of a call of `fork`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForkCall {
+    /// Where the stack goes.
+    pub buffer: u32,
+    /// Where the number goes.
+    pub pid: u32,
 }
 
 /// What a process is running.

@@ -19,6 +19,9 @@ extern "C" {
 
 pid_t wait(int *);
 pid_t waitpid(pid_t, int *, int);
+struct rusage;
+/* What children used is not told: zeros. */
+pid_t wait3(int *, int, struct rusage *), wait4(pid_t, int *, int, struct rusage *);
 
 #ifdef __cplusplus
 }

@@ -201,7 +201,7 @@ fn exports(parts: &Parts<'_>) -> ExportSection {
             (ExternalKind::Global, Some(GlobalPlace::Slot(slot))) => {
                 section.export(name, ExportKind::Global, *slot);
             }
-            _ => unreachable!("`exported_extras` lets only functions and slots through"),
+            _ => unreachable!("`extras::exported` lets only functions and slots through"),
         }
     }
     section

@@ -1,5 +1,6 @@
 //! One input program: its sections, read once, with everything refused that cannot be linked.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use wasmparser::{
@@ -9,6 +10,7 @@ use wasmparser::{
 
 use super::consts::{Const, evaluate};
 use super::error::Refusal;
+use super::extras;
 use super::imports;
 
 /// An imported function.
@@ -61,7 +63,7 @@ pub(crate) struct ElementSegment {
 /// An export besides `_start` and the memory that the virtual kernel has use for.
 #[derive(Debug)]
 pub(crate) struct Extra<'a> {
-    pub name: &'a str,
+    pub name: Cow<'a, str>,
     pub kind: ExternalKind,
     pub index: u32,
 }
@@ -326,9 +328,9 @@ impl<'a> Reader<'a> {
             let export = export?;
             if export.name == "_start" {
                 self.start_export = Some((export.kind, export.index));
-            } else if serves_the_kernel(export.name, export.kind) {
+            } else if extras::serves_the_kernel(export.name, export.kind) {
                 let extra = Extra {
-                    name: export.name,
+                    name: export.name.into(),
                     kind: export.kind,
                     index: export.index,
                 };
@@ -446,6 +448,10 @@ impl<'a> Reader<'a> {
             return Err(Refusal::StartType);
         }
         self.input.entry = index;
+        if extras::can_fork(&self.input) {
+            let extras = extras::for_fork(&self.input);
+            self.input.extras.extend(extras);
+        }
         Ok(self.input)
     }
 }
@@ -466,15 +472,4 @@ fn refuse_imports(section: wasmparser::ImportSectionReader<'_>) -> Result<(), Re
         return Err(Refusal::ImportKind { kind, module, name });
     }
     Ok(())
-}
-
-/// Whether the virtual kernel may call or set this export: stack switching by asyncify, the
-/// library's own call-backs, the stack pointer. All other exports (Go's, Rust's, `--export-all`)
-/// have no caller once the program is linked.
-fn serves_the_kernel(name: &str, kind: ExternalKind) -> bool {
-    match kind {
-        ExternalKind::Func => name.starts_with("asyncify_") || name.starts_with("__vkernel_"),
-        ExternalKind::Global => name == "__stack_pointer" || name.starts_with("__vkernel_"),
-        _ => false,
-    }
 }

@@ -20,6 +20,7 @@ mod consts;
 mod encode;
 mod error;
 mod exceptions;
+mod extras;
 mod fold;
 mod image;
 mod imports;
@@ -47,7 +48,7 @@ pub use imports::imports_of;
 
 use code::{Body, Code, CodeFunction};
 use input::Input;
-use layout::{GlobalPlace, Helper, Layout};
+use layout::{Helper, Layout};
 use output::Output;
 use rewrite::Rewriter;
 use scan::Chunk;
@@ -127,7 +128,7 @@ pub fn link(request: &Request<'_>) -> Result<Linked, LinkError> {
     };
     let folded = fold::fold(&code, &namer, request.folding);
     let entries = entry_points(&inputs);
-    let extras = exported_extras(&inputs, &layout);
+    let extras = extras::exported(&inputs, &layout);
     let export_names: Vec<String> = entries.iter().map(ToString::to_string).collect();
     let wasm = encode::module(&encode::Parts {
         module_name: request.name.as_ref(),
@@ -283,25 +284,6 @@ fn entry_points(inputs: &[Input<'_>]) -> Vec<EntryPoint> {
         .collect()
 }
 
-/// Exports for the virtual kernel, under a name that no entry point can have: program, index of
-/// the export in its input, name in the output.
-fn exported_extras(inputs: &[Input<'_>], layout: &Layout) -> Vec<(usize, usize, String)> {
-    let mut extras = Vec::new();
-    for (program, input) in inputs.iter().enumerate() {
-        for (index, extra) in input.extras.iter().enumerate() {
-            let constant = extra.kind == wasmparser::ExternalKind::Global
-                && matches!(
-                    layout.programs[program].globals[extra.index as usize],
-                    GlobalPlace::Const(_)
-                );
-            if !constant {
-                extras.push((program, index, format!("{}:{}", input.name, extra.name)));
-            }
-        }
-    }
-    extras
-}
-
 /// Validates what was written and checks it as every reader of the format will.
 fn check(wasm: &[u8]) -> Result<(), LinkError> {
     megabinary::module::validate(wasm).map_err(|e| LinkError::Output(e.to_string()))?;
@@ -347,7 +329,7 @@ fn section(
                         .iter()
                         .filter(|(program, ..)| *program == index)
                         .map(|(_, extra, name)| {
-                            (input.extras[*extra].name.to_owned(), name.clone())
+                            (input.extras[*extra].name.clone().into_owned(), name.clone())
                         })
                         .collect(),
                 }

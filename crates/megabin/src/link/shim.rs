@@ -4,10 +4,15 @@ use wasm_encoder::{BlockType, Function, Ieee32, Ieee64, InstructionSink};
 
 use super::code::{Body, Builder};
 use super::consts::{Const, null};
+use super::extras;
 use super::fold::Switch;
 use super::input::Input;
 use super::layout::{GlobalPlace, Layout, PassivePlace, SWITCH};
 use super::output::Output;
+
+/// Value of the image switch by which a host that copies a running process says that memory is
+/// laid and the program is not to start.
+const GLOBALS_ONLY: i32 = 2;
 
 /// A program's entry point: gives a fresh instance the state in which the program's own module
 /// would have started, then starts it.
@@ -64,6 +69,14 @@ pub(crate) fn entry(output: &Output<'_>, input: &Input<'_>, program: usize) -> F
     for place in places.passive.values().filter(|p| p.len > 0) {
         sink.i32_const(place.len.cast_signed())
             .global_set(place.slot);
+    }
+    if extras::forks(input, layout, program) {
+        sink.global_get(SWITCH)
+            .i32_const(GLOBALS_ONLY)
+            .i32_eq()
+            .if_(BlockType::Empty)
+            .return_()
+            .end();
     }
     if let Some(start) = input.start {
         sink.call(output.function(program, start));

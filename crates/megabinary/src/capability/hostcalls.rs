@@ -106,7 +106,7 @@ host_calls! {
     SockShutdown WASI_MODULE "sock_shutdown" "" [["shutdown"]] "ii>i"
     VkExec VKERNEL_MODULE "exec" "" [["execve" "execveat"]] "i>i"
     VkSpawn VKERNEL_MODULE "spawn" "" [["clone" "clone3" "fork" "vfork"] ["execve" "execveat"]] "ii>i"
-    VkFork VKERNEL_MODULE "fork" "" [["clone" "clone3" "fork" "vfork"]] ""
+    VkFork VKERNEL_MODULE "fork" "" [["clone" "clone3" "fork" "vfork"]] "ii>i"
     VkWait VKERNEL_MODULE "wait" "" [["wait4" "waitid"]] "iiii>i"
     VkKill VKERNEL_MODULE "kill" "" [["kill" "tkill" "tgkill"]] "ii>i"
     VkGetPid VKERNEL_MODULE "getpid" "" [["getpid"]] "i>i"

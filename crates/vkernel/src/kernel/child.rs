@@ -83,6 +83,13 @@ pub fn spawn(
         let _ = processes.set_foreground(pid, processes.group(pid, 0)?);
     }
     let process = prepared.process(&kernel, pid, token, System::new(kernel.clone(), processes));
+    defer(&kernel, parent, process);
+    Ok(pid)
+}
+
+/// Leaves a child where its parent finds it if it waits at once.
+pub(super) fn defer(kernel: &Kernel, parent: &mut ProcState, process: Process) {
+    let pid = process.state.pid;
     let slot = Arc::new(Slot {
         kernel: kernel.clone(),
         process: Mutex::new(Some(Box::new(process))),
@@ -96,7 +103,6 @@ pub fn spawn(
     if let Some(system) = parent.system.as_mut() {
         system.deferred = Some(Deferred { pid, slot });
     }
-    Ok(pid)
 }
 
 impl Attributes {

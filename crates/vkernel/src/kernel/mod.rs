@@ -2,6 +2,7 @@
 
 mod caretaker;
 mod child;
+pub(crate) mod fork;
 mod outcome;
 mod prepare;
 mod run;
@@ -95,6 +96,8 @@ struct Shared {
     limits: Limits,
     /// By entry point, what a program exports to be told of its signals.
     deliver: HashMap<String, ModuleExport>,
+    /// By entry point, what a program that can fork exports for that.
+    forks: HashMap<String, fork::Exports>,
     threads: Threads,
     caretaker: Caretaker,
 }
@@ -138,8 +141,16 @@ impl Kernel {
             .map_err(KernelError::Imports)?;
         let deliver = plan
             .programs()
-            .filter_map(|(entry, deliver)| {
-                Some((entry.to_owned(), module.get_export_index(deliver?)?))
+            .filter_map(|program| {
+                let export = module.get_export_index(program.deliver?)?;
+                Some((program.entry.to_owned(), export))
+            })
+            .collect();
+        let forks = plan
+            .programs()
+            .filter_map(|program| {
+                let exports = fork::Exports::new(&module, &program.fork)?;
+                Some((program.entry.to_owned(), exports))
             })
             .collect();
         kill::install_interrupt_handler().map_err(KernelError::Signals)?;
@@ -157,6 +168,7 @@ impl Kernel {
             audit: Arc::new(Audit::new(label, audit)),
             limits,
             deliver,
+            forks,
             threads: Threads::new(run::THREAD_STACK),
         })))
     }

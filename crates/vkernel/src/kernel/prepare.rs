@@ -6,6 +6,7 @@ use std::sync::Arc;
 use megabinary::digest::Digest;
 use wasmtime::StoreLimitsBuilder;
 
+use super::fork::Forked;
 use super::spec::{FIRST_PASSED, ROOT_DIR};
 use super::{Kernel, ProcessSpec, Shared, System};
 use crate::descriptor::{Descriptor, FdTable, OpenFile};
@@ -15,7 +16,7 @@ use crate::fs::Context;
 use crate::kill::KillToken;
 use crate::memory::Layout;
 use crate::plan::NetworkPolicy;
-use crate::process::{ProcState, Program};
+use crate::process::{ProcState, Program, Winding};
 use crate::rights::HostCallSet;
 
 const PAGE: u64 = 64 << 10;
@@ -24,8 +25,15 @@ const PAGE: u64 = 64 << 10;
 pub(crate) struct Process {
     pub(super) state: ProcState,
     pub(super) digest: Digest,
-    /// What its memory is when it starts.
-    pub(super) layout: Layout,
+    pub(super) begin: Begin,
+}
+
+/// How a process starts.
+pub(super) enum Begin {
+    /// At its program's start, with memory laid out so.
+    Fresh(Layout),
+    /// In the middle of its parent's call.
+    Forked(Box<Forked>),
 }
 
 /// What a process is to execute, and with what.
@@ -180,6 +188,9 @@ impl Prepared {
             audit: kernel.audit.clone(),
             program: self.program,
             memory: None,
+            laid: None,
+            winding: Winding::No,
+            handlers: 0,
             deliver: None,
             reported: HostCallSet::EMPTY,
             denials: 0,
@@ -191,7 +202,7 @@ impl Prepared {
         Process {
             state,
             digest,
-            layout: self.layout,
+            begin: Begin::Fresh(self.layout),
         }
     }
 }

@@ -6,16 +6,17 @@ use std::thread::JoinHandle;
 
 use megabinary::digest::Digest;
 use rustix::event::{EventfdFlags, eventfd};
-use wasmtime::{Store, StoreContextMut, UpdateDeadline, Val};
+use wasmtime::{Instance, Store, StoreContextMut, UpdateDeadline, Val};
 
 use super::child::NESTED;
-use super::prepare::{Process, shown};
+use super::fork::{self, Forked};
+use super::prepare::{Begin, Process, shown};
 use super::{ExitStatus, Kernel, ProcessSpec, Shared, System, outcome};
 use crate::engine::{GUEST_STACK, HOST_STACK};
 use crate::errno::Errno;
 use crate::exec::ExecError;
 use crate::kill::{HANDLER_EPOCHS, KillToken};
-use crate::memory::Layout;
+use crate::memory::Wanted;
 use crate::process::{End, Fail, ProcState};
 use crate::signal::{Disposition, SignalState};
 use crate::table::{FIRST, Processes};
@@ -254,7 +255,7 @@ impl Process {
         // What came before the deadline was set does not move the epoch again.
         let result = match store.data().kill.check() {
             Err(Fail::End(end)) => Err(wasmtime::Error::new(end)),
-            _ => dispatch(kernel, &mut store, self.layout, &self.digest),
+            _ => run_instance(kernel, &mut store, self.begin, &self.digest),
         };
         let state = store.data_mut();
         let executes = matches!(&result, Err(error) if error.is::<End>())
@@ -294,13 +295,62 @@ fn interrupted(mut context: StoreContextMut<'_, ProcState>) -> wasmtime::Result<
     delivered.map(|_| UpdateDeadline::Continue(1))
 }
 
-fn dispatch(
+/// Makes the instance and runs it to its end.
+fn run_instance(
     kernel: &Shared,
     store: &mut Store<ProcState>,
-    layout: Layout,
+    begin: Begin,
     digest: &Digest,
 ) -> wasmtime::Result<i32> {
-    let armed = kernel.memories.arm(kernel.memory_type.clone(), layout);
+    match begin {
+        Begin::Fresh(layout) => {
+            let instance = instantiate(kernel, store, Wanted::New(layout))?;
+            let result = dispatch(kernel, store, &instance, digest)?;
+            fork::while_forking(kernel, store, &instance)?;
+            Ok(result)
+        }
+        Begin::Forked(forked) => {
+            let Forked {
+                memory,
+                globals,
+                call,
+            } = *forked;
+            let instance = instantiate(kernel, store, Wanted::Copy(memory))?;
+            set_switch(kernel, store, &instance, GLOBALS_ONLY)?;
+            let result = dispatch(kernel, store, &instance, digest)?;
+            fork::resume(kernel, store, &instance, &globals, call)?;
+            fork::while_forking(kernel, store, &instance)?;
+            Ok(result)
+        }
+    }
+}
+
+/// Value of the image switch that says that memory is laid.
+const LAID: i32 = 1;
+
+/// Value of the image switch that says besides that the program is not to start.
+const GLOBALS_ONLY: i32 = 2;
+
+fn set_switch(
+    kernel: &Shared,
+    store: &mut Store<ProcState>,
+    instance: &Instance,
+    value: i32,
+) -> wasmtime::Result<()> {
+    instance
+        .get_module_export(&mut *store, &kernel.switch)
+        .and_then(wasmtime::Extern::into_global)
+        .ok_or_else(|| wasmtime::Error::msg("the image switch is not a global"))?
+        .set(store, Val::I32(value))
+}
+
+/// An instance with the memory that is wanted for it, of which nothing has run.
+fn instantiate(
+    kernel: &Shared,
+    store: &mut Store<ProcState>,
+    wanted: Wanted,
+) -> wasmtime::Result<Instance> {
+    let armed = kernel.memories.arm(kernel.memory_type.clone(), wanted);
     let instance = kernel.instance.instantiate(&mut *store)?;
     let laid = armed.finish();
     let memory = instance
@@ -311,14 +361,12 @@ fn dispatch(
     let laid = laid
         .filter(|laid| laid.is(memory.data_ptr(&*store), memory.data_size(&*store)))
         .ok_or_else(|| wasmtime::Error::msg("its memory is not the one made for it"))?;
-    store.data_mut().memory = Some(memory);
     if laid.has_image() {
-        instance
-            .get_module_export(&mut *store, &kernel.switch)
-            .and_then(wasmtime::Extern::into_global)
-            .ok_or_else(|| wasmtime::Error::msg("the image switch is not a global"))?
-            .set(&mut *store, Val::I32(1))?;
+        set_switch(kernel, store, &instance, LAID)?;
     }
+    let state = store.data_mut();
+    state.memory = Some(memory);
+    state.laid = Some(laid);
     if let Some(deliver) = kernel.deliver.get(&store.data().program.entry) {
         let deliver = instance
             .get_module_export(&mut *store, deliver)
@@ -326,6 +374,15 @@ fn dispatch(
             .and_then(|function| function.typed(&*store).ok());
         store.data_mut().deliver = deliver;
     }
+    Ok(instance)
+}
+
+fn dispatch(
+    kernel: &Shared,
+    store: &mut Store<ProcState>,
+    instance: &Instance,
+    digest: &Digest,
+) -> wasmtime::Result<i32> {
     let dispatch = instance
         .get_module_export(&mut *store, &kernel.dispatch)
         .and_then(wasmtime::Extern::into_func)

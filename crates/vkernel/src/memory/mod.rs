@@ -9,6 +9,7 @@
 //! small program. So a memory goes back to what it was when its process ends, and waits in a
 //! [`pool`] for the next process: one that cannot be told from a new one ([`slot`]).
 
+mod copy;
 mod lease;
 mod pool;
 mod scan;
@@ -23,6 +24,9 @@ use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 use crate::engine::EXCEPTION_HEAP;
 use crate::image::Images;
+pub use copy::{Copied, CopyError};
+pub use lease::Handle;
+
 use lease::Lease;
 use pool::Pool;
 use scan::{PageMap, Scan};
@@ -35,6 +39,14 @@ pub struct Layout {
     pub size: usize,
     /// The number of the program, if it has an image.
     pub image: Option<usize>,
+}
+
+/// What an instance is to have as its memory.
+pub enum Wanted {
+    /// A fresh one.
+    New(Layout),
+    /// One that was copied.
+    Copy(Copied),
 }
 
 /// Makes, restores and keeps the memories of one kernel's processes.
@@ -72,11 +84,11 @@ impl Memories {
 
     /// Lays down what the next memory of type `ty` is that this thread makes, until the guard is
     /// gone. One memory gets it; [`Armed::finish`] says which.
-    pub fn arm(self: &Arc<Self>, ty: MemoryType, layout: Layout) -> Armed {
+    pub fn arm(self: &Arc<Self>, ty: MemoryType, wanted: Wanted) -> Armed {
         TOKEN.set(Token::Left(Order {
             of: Arc::as_ptr(self),
             ty,
-            layout,
+            wanted,
         }));
         Armed(PhantomData)
     }
@@ -87,28 +99,32 @@ impl Memories {
     }
 
     /// A memory for `layout`: one that waits, laid out anew if need be, else a new one.
+    fn slot(&self, layout: Layout, reserved: usize, guard: usize) -> std::io::Result<Slot> {
+        let image = match layout.image {
+            Some(program) => self.images.of(program, layout.size).ok(),
+            None => None,
+        };
+        let waiting = self.pool().take(layout, (reserved, guard));
+        match waiting {
+            Some(mut slot) => {
+                slot.lay_again(layout, image)?;
+                Ok(slot)
+            }
+            None => {
+                let mut slot = Slot::reserve(reserved, guard)?;
+                slot.lay(layout, image)?;
+                Ok(slot)
+            }
+        }
+    }
+
     fn lease(
         self: &Arc<Self>,
         layout: Layout,
         reserved: usize,
         guard: usize,
     ) -> std::io::Result<Lease> {
-        let image = match layout.image {
-            Some(program) => self.images.of(program, layout.size).ok(),
-            None => None,
-        };
-        let waiting = self.pool().take(layout, (reserved, guard));
-        let slot = match waiting {
-            Some(mut slot) => {
-                slot.lay_again(layout, image)?;
-                slot
-            }
-            None => {
-                let mut slot = Slot::reserve(reserved, guard)?;
-                slot.lay(layout, image)?;
-                slot
-            }
-        };
+        let slot = self.slot(layout, reserved, guard)?;
         Ok(Lease::new(slot, self.clone()))
     }
 
@@ -166,20 +182,30 @@ unsafe impl MemoryCreator for Creator {
             let lease = self.0.lease(zeros, reserved, guard_size_in_bytes);
             return Ok(Box::new(lease.map_err(failed)?));
         };
-        let layout = order.layout;
-        if layout.size < minimum || layout.size > reserved {
+        let (size, has_image) = match &order.wanted {
+            Wanted::New(layout) => (layout.size, layout.image.is_some()),
+            Wanted::Copy(copied) => (copied.size, false),
+        };
+        if size < minimum || size > reserved {
             return Err(format!(
-                "making a process's memory: {} bytes are not between {minimum} and {reserved}",
-                layout.size
+                "making a process's memory: {size} bytes are not between {minimum} and {reserved}"
             ));
         }
-        let lease = self
-            .0
-            .lease(layout, reserved, guard_size_in_bytes)
-            .map_err(failed)?;
+        let lease = match order.wanted {
+            Wanted::New(layout) => self
+                .0
+                .lease(layout, reserved, guard_size_in_bytes)
+                .map_err(failed)?,
+            Wanted::Copy(copied) => copied.lease,
+        };
+        if lease.shape() != (reserved, guard_size_in_bytes) {
+            return Err("making a process's memory: the engine wants another shape".into());
+        }
         TOKEN.set(Token::Taken(Laid {
             base: lease.as_ptr() as usize,
-            layout,
+            size,
+            has_image,
+            handle: lease.handle(),
         }));
         Ok(Box::new(lease))
     }
@@ -201,7 +227,7 @@ enum Token {
 struct Order {
     of: *const Memories,
     ty: MemoryType,
-    layout: Layout,
+    wanted: Wanted,
 }
 
 impl Order {
@@ -239,23 +265,31 @@ impl Drop for Armed {
 }
 
 /// A memory that was made as ordered: everything of its layout is in place.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Laid {
     base: usize,
-    layout: Layout,
+    size: usize,
+    has_image: bool,
+    handle: Handle,
 }
 
 impl Laid {
     /// Whether it is the memory of `size` bytes at `base`.
     #[must_use]
     pub fn is(&self, base: *mut u8, size: usize) -> bool {
-        self.base == base as usize && self.layout.size == size
+        self.base == base as usize && self.size == size
     }
 
-    /// Whether its program's image is in it.
+    /// Whether it is fresh and its program's image is in it.
     #[must_use]
     pub fn has_image(&self) -> bool {
-        self.layout.image.is_some()
+        self.has_image
+    }
+
+    /// The way to it while its instance has it.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
     }
 }
 

@@ -17,6 +17,7 @@ use rustix::mm::{
 };
 
 use super::Layout;
+use super::copy::Frozen;
 use super::scan::{Run, Scan};
 use crate::image::{Extent, Image};
 
@@ -32,6 +33,9 @@ pub struct Slot {
     layout: Layout,
     /// Accessible bytes.
     size: usize,
+    /// What its first bytes are mapped from instead of its image, since a fork. Given up after the
+    /// mapping, so that whoever is alone with it is.
+    frozen: Option<Frozen>,
 }
 
 // SAFETY: a slot is address space that nothing else refers to; it may be used from any thread.
@@ -78,6 +82,7 @@ impl Slot {
                 image: None,
             },
             size: 0,
+            frozen: None,
         })
     }
 
@@ -107,6 +112,21 @@ impl Slot {
         unsafe { self.start.as_ptr().add(self.guard) }
     }
 
+    /// What its first bytes are mapped from since a fork, if anything.
+    pub fn frozen(&self) -> Option<&Frozen> {
+        self.frozen.as_ref()
+    }
+
+    /// Some of its accessible bytes.
+    pub fn content(&self, start: usize, end: usize) -> io::Result<&[u8]> {
+        if start > end || end > self.size {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // SAFETY: the bytes are readable, and nothing writes them while the slot is borrowed: the
+        // instance that has the memory does not run.
+        Ok(unsafe { std::slice::from_raw_parts(self.at(start).cast(), end - start) })
+    }
+
     /// Where in the memory; `at` is at most `reserved`.
     fn at(&self, at: usize) -> *mut libc::c_void {
         debug_assert!(at <= self.reserved);
@@ -133,6 +153,57 @@ impl Slot {
         }
         self.layout = layout;
         self.size = layout.size;
+        Ok(())
+    }
+
+    /// Gives a slot that has nothing in it the content that another of this layout was frozen
+    /// with. After an error it must not be used.
+    pub fn lay_frozen(&mut self, layout: Layout, frozen: Frozen) -> io::Result<()> {
+        self.layout = layout;
+        self.protect(0, frozen.size, true)?;
+        self.size = frozen.size;
+        self.map_frozen(frozen)
+    }
+
+    /// Maps the accessible bytes from a file with the same content. After an error the memory is
+    /// lost.
+    pub fn map_frozen(&mut self, frozen: Frozen) -> io::Result<()> {
+        if frozen.size != self.size {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED;
+        // Whatever becomes of the mapping, this slot is no longer its layout's.
+        let frozen = self.frozen.insert(frozen);
+        if self.size > 0 {
+            // SAFETY: the range lies inside this slot (`size` never exceeds what is reserved), and
+            // nobody uses it (`&mut self`). The mapping is private: writes reach nobody else. The
+            // file is changed only by a slot alone with it, below pages that hide the change.
+            unsafe {
+                mmap(
+                    self.start.as_ptr().add(self.guard).cast(),
+                    self.size,
+                    protection,
+                    flags,
+                    &*frozen.file,
+                    0,
+                )
+            }?;
+        }
+        Ok(())
+    }
+
+    /// Takes some bytes over from another memory.
+    pub fn copy_from(&mut self, other: &Slot, start: usize, end: usize) -> io::Result<()> {
+        let content = other.content(start, end)?;
+        if end > self.size {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // SAFETY: the bytes are writable and nobody else uses them (`&mut self`); the other slot
+        // is elsewhere.
+        unsafe {
+            (self.at(start).cast::<u8>()).copy_from_nonoverlapping(content.as_ptr(), content.len());
+        }
         Ok(())
     }
 
@@ -170,6 +241,9 @@ impl Slot {
     /// Makes the slot what it was when it was laid out. Says how many bytes it keeps resident
     /// besides the image's own.
     pub fn restore(&mut self, own: &Own<'_>) -> Result<usize, Unfit> {
+        if self.frozen.is_some() {
+            return Err(Unfit);
+        }
         let size = self.layout.size;
         self.seal(size, self.size)?;
         self.size = size;

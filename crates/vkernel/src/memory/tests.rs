@@ -389,7 +389,7 @@ fn one_memory_of_the_right_type_gets_the_image_and_no_other() {
     let layout = memories.layout(0, 20 * WASM_PAGE).unwrap();
     assert_eq!(sum(&*create(&memories, 1)), 0, "nothing was ordered");
 
-    let armed = memories.arm(memory_type(1), layout);
+    let armed = memories.arm(memory_type(1), Wanted::New(layout));
     // Such as the engine's heap for exceptions, which comes first and through the same creator.
     let heap = create(&memories, 3);
     assert_eq!((sum(&*heap), heap.byte_size()), (0, 3 * WASM_PAGE));
@@ -409,9 +409,9 @@ fn one_memory_of_the_right_type_gets_the_image_and_no_other() {
     assert!(!laid.is(first.as_ptr(), WASM_PAGE));
     assert_eq!(sum(&*create(&memories, 1)), 0, "it is over");
 
-    drop(memories.arm(memory_type(1), layout));
+    drop(memories.arm(memory_type(1), Wanted::New(layout)));
     assert_eq!(sum(&*create(&memories, 1)), 0, "it was given up");
-    let armed = memories.arm(memory_type(1), layout);
+    let armed = memories.arm(memory_type(1), Wanted::New(layout));
     assert!(armed.finish().is_none(), "nobody came");
     assert_eq!(sum(&*create(&memories, 1)), 0);
 }
@@ -428,7 +428,7 @@ fn the_heap_for_exceptions_takes_no_order_and_is_used_again() {
             .new_memory(memory_type(minimum), size, None, reserved, 0)
             .unwrap()
     };
-    let armed = memories.arm(memory_type(0), layout);
+    let armed = memories.arm(memory_type(0), Wanted::New(layout));
     let mut first = heap(0);
     first.grow_to(WASM_PAGE).unwrap();
     // SAFETY: a page is accessible, and nobody else uses the memory.
@@ -450,7 +450,7 @@ fn an_order_that_does_not_fit_its_memory_makes_none() {
     let memories = memories(None);
     for size in [0, WASM_PAGE, RESERVED + WASM_PAGE] {
         let layout = Layout { size, image: None };
-        let _armed = memories.arm(memory_type(2), layout);
+        let _armed = memories.arm(memory_type(2), Wanted::New(layout));
         let made = Creator(memories.clone()).new_memory(
             memory_type(2),
             2 * WASM_PAGE,
@@ -460,4 +460,80 @@ fn an_order_that_does_not_fit_its_memory_makes_none() {
         );
         assert!(made.is_err(), "{size}");
     }
+}
+
+/// A copy as its instance has it.
+fn copy(memories: &Arc<Memories>, of: &Lease) -> Lease {
+    memories.copy(&of.handle()).unwrap().lease
+}
+
+#[test]
+fn a_copy_holds_what_its_original_held_and_neither_sees_the_other() {
+    let mut state = 7u64;
+    let mut random = move |below: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
+        (state >> 33) as usize % below
+    };
+    for (name, scan) in ways() {
+        let memories = memories(scan);
+        for round in 0..40 {
+            // A family: memories with what each must hold, of a program with an image or without.
+            let program = round % 2;
+            let first = lease(&memories, program, 20);
+            let mut family = vec![(vec![0; 20 * WASM_PAGE], first)];
+            if program == 0 {
+                family[0].0 = initial(20 * WASM_PAGE);
+            }
+            for step in 0..12 {
+                let member = random(family.len());
+                let room = family.len() < 5;
+                let (held, lease) = &mut family[member];
+                match random(4) {
+                    // Few pages are copied, many are frozen.
+                    0 | 1 => {
+                        let most = [5000, held.len()][random(2)];
+                        let len = 1 + random(most);
+                        let at = random(held.len() - len + 1);
+                        let byte = random(256) as u8;
+                        held[at..at + len].fill(byte);
+                        bytes(lease)[at..at + len].fill(byte);
+                    }
+                    2 if held.len() < 60 * WASM_PAGE => {
+                        held.resize(held.len() + random(8) * WASM_PAGE, 0);
+                        lease.grow_to(held.len()).unwrap();
+                    }
+                    _ if room => {
+                        let copied = (held.clone(), copy(&memories, lease));
+                        family.push(copied);
+                    }
+                    _ => drop(family.remove(member)),
+                }
+                if family.is_empty() {
+                    break;
+                }
+                for (held, lease) in &mut family {
+                    assert!(bytes(lease) == held, "{name} {round} {step}");
+                }
+            }
+            drop(family);
+            // What one of them was is as new for the next program.
+            let mut next = lease(&memories, program, 20);
+            let new = match program {
+                0 => initial(20 * WASM_PAGE),
+                _ => vec![0; 20 * WASM_PAGE],
+            };
+            assert!(bytes(&mut next) == new, "{name} {round}");
+        }
+    }
+}
+
+#[test]
+fn a_frozen_memory_is_never_anothers() {
+    let memories = memories(ways().remove(0).1);
+    let mut original = lease(&memories, 1, 64);
+    bytes(&mut original).fill(1);
+    let copied = copy(&memories, &original);
+    drop(copied);
+    drop(original);
+    assert!(memories.pool().bases().is_empty());
 }

@@ -8,11 +8,14 @@ use megabinary::digest::Digest;
 use megabinary::manifest::{ExecPolicy, Networking};
 use megabinary::module::Megabinary;
 use megabinary::names::BinaryPath;
+use megabinary::section::Program as SectionProgram;
 use semver::Version;
 
 use crate::engine::Code;
 
-use super::{DELIVER, ExecRule, List, NetworkPolicy, Plan, Program, TargetRecord, Text};
+use super::{
+    DELIVER, ExecRule, FORK, FORK_GLOBAL, List, NetworkPolicy, Plan, Program, TargetRecord, Text,
+};
 
 /// Pages of 64 KiB a 32-bit memory can have.
 const ALL_PAGES: u64 = 65536;
@@ -72,10 +75,9 @@ impl Plan {
         let mut builder = Builder::new(manifest.container_id, texts, networking, exec)?;
         for program in &section.programs {
             let (entry, name) = (program.entry.as_str(), program.name.as_str());
-            let deliver = (program.extra_exports.iter())
-                .find(|(original, _)| original == DELIVER)
-                .map(|(_, export)| export.as_str());
+            let deliver = export_of(program, DELIVER);
             builder.program(entry, name, program.min_pages, program.max_pages, deliver)?;
+            builder.forks(entry, &fork_exports(program))?;
         }
         for (digest, target) in manifest.targets() {
             let exec = &target.overrides.exec;
@@ -98,6 +100,26 @@ impl Plan {
         let code = Code::with_exceptions(megabinary.module().exceptions);
         Ok(builder.code(code).finish())
     }
+}
+
+/// The module's name for what the program exports as `original`.
+fn export_of<'s>(program: &'s SectionProgram, original: &str) -> Option<&'s str> {
+    (program.extra_exports.iter())
+        .find(|(name, _)| name == original)
+        .map(|(_, export)| export.as_str())
+}
+
+/// The module's exports for a fork of the program; none where one is missing.
+fn fork_exports(program: &SectionProgram) -> Vec<&str> {
+    let functions: Option<Vec<&str>> = FORK.iter().map(|name| export_of(program, name)).collect();
+    let Some(mut exports) = functions else {
+        return Vec::new();
+    };
+    let globals = (program.extra_exports.iter())
+        .filter(|(original, _)| original.starts_with(FORK_GLOBAL))
+        .map(|(_, export)| export.as_str());
+    exports.extend(globals);
+    exports
 }
 
 /// What one digest means, before it becomes a record.
@@ -170,9 +192,19 @@ impl Builder {
             min_pages: min_pages.min(ALL_PAGES) as u32,
             max_pages: max_pages.unwrap_or(ALL_PAGES).min(ALL_PAGES) as u32,
             deliver: deliver.map(|text| self.text(text)).transpose()?,
+            fork: List::default(),
         };
         self.plan.programs.push(program);
         self.programs.insert(entry.to_owned(), index);
+        Ok(())
+    }
+
+    /// Says what the program of an entry point exports to be forked.
+    pub fn forks(&mut self, entry: &str, exports: &[&str]) -> Result<(), PlanBuildError> {
+        let list = self.list(exports)?;
+        if let Some(program) = self.programs.get(entry) {
+            self.plan.programs[*program as usize].fork = list;
+        }
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use super::{ExecRule, List, NetworkPolicy, Plan, Program, TargetRecord, Text};
 const MAGIC: &[u8; 16] = b"megarun plan 03\n";
 /// Magic, program version padded with zeros, SHA-256 of the body.
 const HEADER: usize = 16 + 16 + 32;
-const PROGRAM: usize = 32;
+const PROGRAM: usize = 40;
 const TARGET: usize = 32 + 16 + 4 + 8 * 4 + 4;
 /// Stands for the start of a text that is not there.
 const ABSENT: u32 = u32::MAX;
@@ -76,6 +76,7 @@ impl Plan {
                 min_pages,
                 max_pages,
                 deliver,
+                fork,
             } = program;
             let deliver = deliver.unwrap_or(NOT_THERE);
             put(
@@ -89,6 +90,8 @@ impl Plan {
                     *max_pages,
                     deliver.start,
                     deliver.len,
+                    fork.start,
+                    fork.count,
                 ],
             );
         }
@@ -212,7 +215,10 @@ impl Plan {
             .all(whole)
             && self.list.iter().copied().all(whole)
             && self.programs.iter().all(|program| {
-                whole(program.entry) && whole(program.name) && program.deliver.is_none_or(whole)
+                whole(program.entry)
+                    && whole(program.name)
+                    && program.deliver.is_none_or(whole)
+                    && inside(program.fork)
             });
         let targets_hold = self.targets.iter().all(|record| {
             record.path.is_none_or(whole)
@@ -289,6 +295,7 @@ impl Reader<'_> {
             min_pages: self.u32()?,
             max_pages: self.u32()?,
             deliver: self.optional()?,
+            fork: self.list()?,
         })
     }
 

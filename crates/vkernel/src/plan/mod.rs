@@ -80,10 +80,35 @@ struct Program {
     max_pages: u32,
     /// The module's export for [`DELIVER`], if the program has one.
     deliver: Option<Text>,
+    /// The module's exports for [`FORK`] and for the program's globals, if it has them all.
+    fork: List,
 }
 
 /// Export of a program that is told of the signals it catches (vkernel-abi.md, "Signals").
 pub const DELIVER: &str = "__vkernel_signal";
+
+/// Exports that a program needs to be copied while it runs, besides one for each of its globals
+/// (megabinary.md, "Extra exports").
+pub const FORK: [&str; 5] = [
+    "asyncify_start_unwind",
+    "asyncify_stop_unwind",
+    "asyncify_start_rewind",
+    "asyncify_stop_rewind",
+    "_start",
+];
+
+/// What exports of a program's globals are called, before their number.
+pub const FORK_GLOBAL: &str = "global:";
+
+/// What the kernel has to know of a program to call it.
+pub struct ProgramExports<'p> {
+    /// Its entry point.
+    pub entry: &'p str,
+    /// The module's export for [`DELIVER`].
+    pub deliver: Option<&'p str>,
+    /// The module's exports for [`FORK`], then those for its globals; none if it cannot fork.
+    pub fork: Vec<&'p str>,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct TargetRecord {
@@ -186,11 +211,12 @@ impl Plan {
         self.targets.iter().map(|record| self.target(record))
     }
 
-    /// Entry points of all programs, each with the module's export for [`DELIVER`].
-    pub fn programs(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        (self.programs.iter()).map(|program| {
-            let deliver = program.deliver.map(|text| self.text(text));
-            (self.text(program.entry), deliver)
+    /// What all programs export.
+    pub fn programs(&self) -> impl Iterator<Item = ProgramExports<'_>> {
+        (self.programs.iter()).map(|program| ProgramExports {
+            entry: self.text(program.entry),
+            deliver: program.deliver.map(|text| self.text(text)),
+            fork: self.texts(program.fork).collect(),
         })
     }
 

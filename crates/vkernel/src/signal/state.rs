@@ -117,6 +117,17 @@ impl SignalState {
         child
     }
 
+    /// What a forked process starts with: everything but what is pending.
+    #[must_use]
+    pub fn forked(&self) -> SignalState {
+        SignalState {
+            actions: self.actions,
+            mask: self.mask,
+            harmless: self.harmless,
+            ..SignalState::default()
+        }
+    }
+
     /// What exec leaves: caught signals get their default, everything else stays.
     pub fn reset_for_exec(&mut self) {
         for action in &mut self.actions {

@@ -7,6 +7,7 @@ pub(crate) mod control;
 mod cwd;
 mod exec;
 mod fds;
+mod fork;
 mod ids;
 mod request;
 mod signals;
@@ -26,6 +27,7 @@ pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
     cwd::register(linker)?;
     exec::register(linker)?;
     fds::register(linker)?;
+    fork::register(linker)?;
     ids::register(linker)?;
     signals::register(linker)?;
     tty::register(linker)?;

@@ -6,7 +6,7 @@
 
 use wasmtime::AsContextMut;
 
-use crate::process::{End, Fail, ProcState};
+use crate::process::{End, Fail, ProcState, Winding};
 use crate::signal::Posted;
 
 /// Does what the process's signals demand before it goes on: ends it, stops it until it is
@@ -19,6 +19,8 @@ pub fn pending(context: &mut impl AsContextMut<Data = ProcState>) -> wasmtime::R
         match kill.check() {
             Ok(()) => return Ok(restart),
             Err(Fail::End(end)) => return Err(wasmtime::Error::new(end)),
+            // Its stack is not where a handler could run on top of it.
+            _ if proc.data().winding != Winding::No => return Ok(restart),
             Err(Fail::Interrupted | Fail::Errno(_)) => {}
         }
         let Some(delivery) = kill.signals(|signals| signals.next_delivery()) else {
@@ -29,7 +31,10 @@ pub fn pending(context: &mut impl AsContextMut<Data = ProcState>) -> wasmtime::R
             return Err(wasmtime::Error::new(End::Signal(delivery.signal)));
         };
         restart &= delivery.restart;
-        handler.call(&mut *context, delivery.signal)?;
+        context.as_context_mut().data_mut().handlers += 1;
+        let handled = handler.call(&mut *context, delivery.signal);
+        context.as_context_mut().data_mut().handlers -= 1;
+        handled?;
         let posted = kill.signals(|signals| signals.set_mask(delivery.mask_after));
         context.as_context_mut().data_mut().unmasked(posted);
     }

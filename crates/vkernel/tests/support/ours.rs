@@ -8,7 +8,7 @@ use vkernel::audit::{Audit, Discard};
 use vkernel::descriptor::{Descriptor, FdTable};
 use vkernel::fs::{Root, Vfs};
 use vkernel::kill::KillToken;
-use vkernel::process::{ProcState, Program};
+use vkernel::process::{ProcState, Program, Winding};
 use vkernel::rights::HostCallSet;
 use wasmtime::{Config, Engine, Instance, Linker, Store, StoreLimits, Val};
 
@@ -66,6 +66,9 @@ impl Ours {
                 entry: "guest_start".into(),
             }),
             memory: None,
+            laid: None,
+            winding: Winding::No,
+            handlers: 0,
             deliver: None,
             reported: HostCallSet::EMPTY,
             denials: 0,
