@@ -242,6 +242,35 @@ pub fn read_inside(folder: &Path, path: &Path, limit: usize) -> io::Result<Vec<u
     Ok(bytes)
 }
 
+/// The regular files below `folder` that somebody may execute, in the order of their names, as
+/// paths from there. Links are not followed.
+///
+/// # Errors
+/// When the system refuses.
+pub fn executables(folder: &Path) -> Result<Vec<PathBuf>, RootfsError> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(below) = folders.pop() {
+        let path = folder.join(&below);
+        let entries = std::fs::read_dir(&path)
+            .and_then(|entries| entries.collect::<Result<Vec<_>, _>>())
+            .map_err(io_error("reading the folder", &path))?;
+        for entry in entries {
+            let meta = entry
+                .metadata()
+                .map_err(io_error("reading", &entry.path()))?;
+            let name = below.join(entry.file_name());
+            if meta.is_dir() {
+                folders.push(name);
+            } else if meta.is_file() && meta.mode() & 0o111 != 0 {
+                found.push(name);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// Removes what stands at `name`, a folder excepted. Returns whether something did.
 fn clear(parent: &OwnedFd, name: &OsStr, path: &Path) -> Result<bool, RootfsError> {
     match fs::unlinkat(parent, name, AtFlags::empty()) {

@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -120,6 +121,24 @@ fn what_an_author_should_know_is_said() {
         "{text}"
     );
     assert!(text.contains("/usr/bin/one replaces a file"), "{text}");
+    assert!(!text.contains("in no [[binary]]"), "{text}");
+    // Executable files that no manifest knows, and a function that no policy allows.
+    bench.file("root/usr/bin/stray", b"#!/bin/sh\n");
+    fs::set_permissions(
+        bench.path("root/usr/bin/stray"),
+        fs::Permissions::from_mode(0o755),
+    )
+    .unwrap();
+    let narrow = RECIPE.replace("args = [\"-u\"]", "syscalls = []");
+    bench.file("recipe.toml", narrow.as_bytes());
+    let text = bench.ok("build recipe.toml -o out");
+    for part in [
+        "warning: binary /usr/bin/two imports what its rights never permit",
+        "fd_read (`syscalls` that permit it: read)",
+        "in no [[binary]], so that executing it is refused: /usr/bin/stray",
+    ] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
 }
 
 #[test]

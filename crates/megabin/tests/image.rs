@@ -291,3 +291,65 @@ fn what_an_image_cannot_have_is_refused_and_leaves_nothing() {
     bench.ok("image out -t box:1 -o box.tar");
     assert!(bench.archive("box.tar").contains_key("index.json"));
 }
+
+#[test]
+fn programs_kept_whole_tickets_scripts_and_folders_are_in_the_image_as_they_were_laid() {
+    let bench = Bench::new();
+    let kept = wat::parse_str(r#"(module (memory (export "memory") 2) (func (export "_start")))"#);
+    let kept = kept.unwrap();
+    fs::write(bench.path("kept.wasm"), &kept).unwrap();
+    fs::write(bench.path("report"), "#!/bin/true\n").unwrap();
+    // A root file system that was there: a sticky folder, a private one, a linked one, a mode.
+    for (folder, mode) in [
+        ("root/tmp", 0o1777),
+        ("root/private", 0o700),
+        ("root/usr/bin", 0o755),
+    ] {
+        fs::create_dir_all(bench.path(folder)).unwrap();
+        fs::set_permissions(bench.path(folder), PermissionsExt::from_mode(mode)).unwrap();
+    }
+    symlink("usr/bin", bench.path("root/bin")).unwrap();
+    fs::write(bench.path("root/private/key"), "secret").unwrap();
+    fs::set_permissions(
+        bench.path("root/private/key"),
+        PermissionsExt::from_mode(0o600),
+    )
+    .unwrap();
+    fs::write(
+        bench.path("recipe.toml"),
+        "name = \"box\"\nversion = \"1.2\"\n[rootfs]\ncopy = [\"root\"]\n\
+         [[binary]]\npath = \"/bin/true\"\nmodule = \"true.wasm\"\nlinks = [\"/usr/bin/yes\"]\n\
+         [[binary]]\npath = \"/usr/bin/kept\"\nmodule = \"kept.wasm\"\nkeep = \"original\"\n\
+         [[binary]]\npath = \"/usr/bin/report\"\nfile = \"report\"\ninterpreter = \"/bin/true\"\n",
+    )
+    .unwrap();
+    bench.ok("build recipe.toml -o out");
+    bench.ok("image out -t box:1 -o box.tar --format docker");
+    let archive = bench.archive("box.tar");
+    let manifest: Value = serde_json::from_slice(&archive["manifest.json"].bytes).unwrap();
+    let layer = manifest[0]["Layers"][1].as_str().unwrap();
+    let root = entries(&archive[layer].bytes);
+    // Through the linked folder the files lie where it leads.
+    assert_eq!(
+        (root["bin"].kind, root["bin"].link.as_str()),
+        (b'2', "usr/bin")
+    );
+    assert!(
+        root["usr/bin/true"]
+            .bytes
+            .starts_with(b"#!megabinary /bin/true sha256:")
+    );
+    assert_eq!(root["usr/bin/kept"].bytes, kept);
+    assert_eq!(root["usr/bin/report"].bytes, b"#!/bin/true\n");
+    assert_eq!(root["usr/bin/yes"].kind, b'2');
+    let modes = ["tmp/", "private/", "private/key", "usr/bin/kept"].map(|name| root[name].mode);
+    assert_eq!(modes, [0o1777, 0o700, 0o600, 0o755]);
+    // What each program runs as is what the manifest of the last layer says of its digest.
+    let last = manifest[0]["Layers"][2].as_str().unwrap();
+    let signed = &entries(&archive[last].bytes)[".megabinary/manifest.json"].bytes;
+    let signed: Value = serde_json::from_slice(signed).unwrap();
+    for name in ["usr/bin/true", "usr/bin/kept", "usr/bin/report"] {
+        let digest = format!("sha256:{}", sha256(&root[name].bytes));
+        assert!(signed["binaries"].get(&digest).is_some(), "{name}");
+    }
+}

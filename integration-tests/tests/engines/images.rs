@@ -1,6 +1,6 @@
 //! Image archives of `megabin image` in the hands of those who load them.
 
-use integration_tests::engines::{Containerd, GUEST, Podman, Room};
+use integration_tests::engines::{Containerd, Docker, GUEST, Podman, Room};
 use integration_tests::node::megabin;
 
 #[test]
@@ -55,6 +55,25 @@ fn every_loader_takes_both_formats() {
         let run = ["run", "--rm", "RUNTIME", &tag, &id, "cat", "/data/word"];
         assert_eq!(containerd.run(&run).success().out(), "moon\n");
     }
+    // Debian's docker reads its own format.
+    let archive = room.path("images/docker.tar");
+    let (tag, docker) = ("localhost/by-docker:2", Docker::shared());
+    let loaded = docker.says(&["load", "-q", "-i", &archive.to_string_lossy()]);
+    assert_eq!(loaded, format!("Loaded image: {tag}"));
+    let platform = ["inspect", "--format", "{{.Os}}/{{.Architecture}}", tag];
+    assert_eq!(docker.says(&platform), "linux/amd64");
+    let run = [
+        "run",
+        "--rm",
+        "--runtime",
+        "megarun",
+        "--network",
+        "none",
+        tag,
+        "cat",
+        "/data/word",
+    ];
+    assert_eq!(docker.says(&run), "moon");
 }
 
 #[test]

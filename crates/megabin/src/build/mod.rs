@@ -3,6 +3,7 @@
 mod modules;
 mod output;
 mod scripts;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use megabinary::capability::SyscallSet;
 use megabinary::digest::Digest;
 use megabinary::json;
 use megabinary::limits;
-use megabinary::manifest::{self, AgentTool, ExecPolicy, Manifest, ManifestError, Overrides};
+use megabinary::manifest::{self, AgentTool, Manifest, ManifestError, Overrides};
 use megabinary::names::{BinaryPath, NameError, ToolName};
 
 use crate::files::{self, FileError};
@@ -170,7 +171,10 @@ pub fn build(
         mut warnings,
         ..
     } = parts;
-    warn_defaults(recipe, &entries, &mut warnings);
+    warnings.extend(warnings::defaults(
+        &recipe.policies,
+        entries.values().map(|e| (&e.path, &e.overrides)),
+    ));
 
     progress.step(format!("linking {} programs", modules.programs.len()));
     let linked = link::link(&link::Request {
@@ -276,12 +280,8 @@ impl<'a> Parts<'a> {
     fn binary(&mut self, binary: &Binary) -> Result<(), BuildError> {
         let (program, digest, bytes) = self.file_of(binary)?;
         let (args, overrides) = self.args_and_rights(binary, program);
-        self.warn_rights(
-            &format!("binary {}", binary.path),
-            &overrides,
-            &binary.syscalls,
-            program,
-        );
+        let place = format!("binary {}", binary.path);
+        self.warn(&place, &overrides, &binary.syscalls, program);
         let entry = Entry {
             path: binary.path.clone(),
             program,
@@ -362,7 +362,7 @@ impl<'a> Parts<'a> {
                     exec: tool.exec.clone(),
                 };
                 let place = format!("agent_tool {}", tool.name);
-                self.warn_rights(&place, &overrides, &tool.syscalls, program);
+                self.warn(&place, &overrides, &tool.syscalls, program);
                 (runs.digest, program, tool.args.clone(), overrides)
             }
             ToolSource::Binary(path) => {
@@ -389,26 +389,16 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn warn_rights(
+    fn warn(
         &mut self,
         place: &str,
         overrides: &Overrides,
         given: &Option<SyscallSet>,
         program: usize,
     ) {
-        if let Some(given) = given {
-            let more = given.difference(self.modules.programs[program].needed);
-            if !more.is_empty() {
-                let names = list(&more);
-                self.warnings
-                    .push(format!("{place} has rights that it cannot use: {names}"));
-            }
-        }
-        if !overrides.exec.is_empty() && self.recipe.policies.exec == ExecPolicy::Any {
-            self.warnings.push(format!(
-                "{place}: `exec` binds nothing while policies.exec is \"any\"; set it to \"listed\""
-            ));
-        }
+        let (policies, program) = (&self.recipe.policies, &self.modules.programs[program]);
+        let found = warnings::rights(place, policies, overrides, given, program);
+        self.warnings.extend(found);
     }
 }
 
@@ -430,28 +420,6 @@ fn schema(path: &Path) -> Result<json::Value, BuildError> {
             "it must be an object, found {}",
             other.kind()
         ))),
-    }
-}
-
-/// Names of a set, for messages.
-fn list(set: &SyscallSet) -> String {
-    set.iter().map(|s| s.name()).collect::<Vec<_>>().join(", ")
-}
-
-/// Says where the defaults give a program more than it can use.
-fn warn_defaults(recipe: &Recipe, entries: &BTreeMap<Digest, Entry>, warnings: &mut Vec<String>) {
-    for entry in entries.values() {
-        let more = recipe
-            .policies
-            .default_syscalls
-            .difference(entry.overrides.syscalls);
-        if !more.is_empty() {
-            warnings.push(format!(
-                "policies.default_syscalls gives {} more than it needs: {}",
-                entry.path,
-                list(&more)
-            ));
-        }
     }
 }
 

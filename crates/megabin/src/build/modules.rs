@@ -23,7 +23,9 @@ pub(super) struct Program {
     pub origin: PathBuf,
     pub bytes: Vec<u8>,
     pub digest: Digest,
-    /// What its imports can need.
+    /// The functions that it imports: module and name.
+    pub imports: Vec<(String, String)>,
+    /// What they can need.
     pub needed: SyscallSet,
     /// Whether it stands on the base layer.
     stands: bool,
@@ -141,13 +143,14 @@ impl Modules {
         if let Some(same) = self.programs.iter().position(|p| p.digest == digest) {
             return Ok(same);
         }
-        let mut needed = SyscallSet::EMPTY;
-        for (module, function) in link::imports_of(&file.display().to_string(), &bytes)? {
-            // What no kernel has is refused by the linker, with advice.
-            if let Some(names) = capability::needed(&module, &function) {
-                needed = needed.union(names);
-            }
-        }
+        let mut imports = link::imports_of(&file.display().to_string(), &bytes)?;
+        imports.sort();
+        imports.dedup();
+        // What no kernel has is refused by the linker, with advice.
+        let needed = imports
+            .iter()
+            .filter_map(|(module, function)| capability::needed(module, function))
+            .fold(SyscallSet::EMPTY, SyscallSet::union);
         let (name, origin) = (name.clone(), file.to_owned());
         self.programs.push(Program {
             name,
@@ -155,6 +158,7 @@ impl Modules {
             origin,
             bytes,
             digest,
+            imports,
             needed,
             stands: false,
             moved: None,

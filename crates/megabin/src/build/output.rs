@@ -7,6 +7,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use megabinary::digest::Digest;
+use megabinary::limits;
 use megabinary::manifest::FILE_NAME;
 
 use super::{BuildError, Bytes, Container};
@@ -99,6 +101,15 @@ impl Container {
         for (link, target) in &self.links {
             rootfs.link(Path::new(link.as_str()), Path::new(target.as_str()))?;
         }
+        let mut unknown = Vec::new();
+        for file in crate::rootfs::executables(path)? {
+            // As whoever executes it decides: by its bytes.
+            let bytes = files::read(&path.join(&file), limits::CONTAINER_BYTES)?;
+            if !self.manifest.binaries.contains_key(&Digest::of(&bytes)) {
+                unknown.push(format!("/{}", file.display()));
+            }
+        }
+        warnings.extend(super::warnings::unknown_executables(&unknown));
         Ok(warnings)
     }
 }

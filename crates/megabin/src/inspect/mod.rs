@@ -1,6 +1,7 @@
 //! What a container holds: programs, sizes, sharing, rights. As text and as JSON.
 
 mod calls;
+mod rights;
 mod sharing;
 mod table;
 
@@ -14,6 +15,7 @@ use wasmparser::{Parser, Payload};
 
 use crate::container::Container;
 
+use rights::Legend;
 use sharing::{Share, Sharing};
 use table::{row, some, table};
 
@@ -135,7 +137,8 @@ pub fn text(container: &Container) -> String {
     table(&mut out, &rows);
     out.push('\n');
     groups(&mut out, &sharing, section);
-    let mut rows = vec![row(["RUNS AS", "PROGRAM", "DIGEST", "SYSCALLS"])];
+    let legend = Legend::of(manifest.targets().map(|(_, t)| manifest.rights(&t)));
+    let mut rows = vec![row(["RUNS AS", "RIGHTS", "DIGEST", "PROGRAM"])];
     for (digest, target) in manifest.targets() {
         let (path, tool) = names(manifest, &digest);
         let program = section
@@ -156,11 +159,12 @@ pub fn text(container: &Container) -> String {
             .skip("sha256:".len())
             .take(12)
             .collect::<String>();
-        let rights = set_names(&manifest.rights(&target)).join(" ");
-        rows.push(row([&what, &program, &short, &rights]));
+        let rights = legend.label(&manifest.rights(&target));
+        rows.push(row([&what, &rights, &short, &program]));
     }
     rows[1..].sort();
     table(&mut out, &rows);
+    legend.write(&mut out);
     out
 }
 
@@ -217,7 +221,7 @@ fn head(out: &mut String, container: &Container, manifest: &Manifest, sharing: &
         (
             "module",
             format!(
-                "{} ({} functions in {}, data {}, names and map {})",
+                "{}: {} functions in {}, data {}, names {}",
                 bytes(container.wasm.len() as u64),
                 sizes.functions,
                 bytes(sizes.code),

@@ -20,7 +20,7 @@ pub(crate) fn bytes(n: u64) -> String {
 
 /// Names in one line, the first few of many.
 pub(super) fn some<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
-    const SHOWN: usize = 6;
+    const SHOWN: usize = 5;
     let more = names.len().saturating_sub(SHOWN);
     let mut text = names.take(SHOWN).collect::<Vec<_>>().join(" ");
     if more > 0 {
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn many_names_are_cut() {
         let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
-        assert_eq!(super::some(names.into_iter()), "a b c d e f and 2 more");
+        assert_eq!(super::some(names.into_iter()), "a b c d e and 3 more");
         assert_eq!(super::some(names[..2].iter().copied()), "a b");
     }
 }
