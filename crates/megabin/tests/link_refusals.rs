@@ -76,36 +76,6 @@ fn imports() {
 }
 
 #[test]
-fn features() {
-    let memory = |memory: &str| refusal(&format!(r#"(module {memory} (func (export "_start")))"#));
-    assert!(memory("(memory 1 2 shared)").contains("without -pthread"));
-    assert!(memory("(memory i64 1)").contains("build for wasm32"));
-    assert!(memory("(memory 1) (memory 1)").contains("several memories"));
-    assert!(memory("(memory 1 (pagesize 1))").contains("64 KiB"));
-    refused(
-        "(func (drop (i32.atomic.load (i32.const 0))))",
-        &["threads", "-pthread"],
-    );
-    refused("(type (struct (field i32)))", &["gc"]);
-    refused(
-        "(func (drop (i8x16.relaxed_swizzle (v128.const i64x2 0 0) (v128.const i64x2 0 0))))",
-        &["elaxed"],
-    );
-    // The old exceptions, which wat no longer writes: `try` and `end`.
-    let mut legacy = wat(&format!("(module {START} (func (block)))"));
-    let at = legacy
-        .windows(3)
-        .position(|w| w == [0x02, 0x40, 0x0b])
-        .unwrap();
-    legacy[at] = 0x06;
-    let text = refusal_of(&legacy);
-    assert!(
-        text.contains("-wasm-use-legacy-eh=false") && text.contains("--translate-to-exnref"),
-        "{text}"
-    );
-}
-
-#[test]
 fn segments_that_would_trap_before_the_start() {
     refused(
         r#"(data (i32.const 65530) "1234567")"#,

@@ -103,10 +103,7 @@ pub enum Refusal {
     #[error("its export `_start` is not a function of type () -> ()")]
     StartType,
     /// It imports something that only a module can define.
-    #[error(
-        "it imports the {kind} `{module}.{name}`: a program must define its own {kind} (drop \
-         --import-memory, --import-table, -shared and -fPIC)"
-    )]
+    #[error("it imports the {kind} `{module}.{name}`: a program must define its own ({advice})")]
     ImportKind {
         /// memory, table, global or tag.
         kind: &'static str,
@@ -114,6 +111,8 @@ pub enum Refusal {
         module: String,
         /// The import's name.
         name: String,
+        /// What to do.
+        advice: &'static str,
     },
     /// An import that the virtual kernel does not have.
     #[error("it imports the function `{module}.{name}`, which no virtual kernel has: {advice}")]
@@ -263,8 +262,52 @@ fn advice_for(reason: &str) -> &'static str {
             "garbage-collected types and externref are not supported",
         ),
         (
+            "the gc feature",
+            "garbage-collected types are not supported; build without them (languages with a \
+             collector of their own need one that is compiled in)",
+        ),
+        (
             "function references",
-            "typed function references are not supported",
+            "typed function references are not supported; build with untyped ones (funcref)",
+        ),
+        (
+            "stack switching",
+            "stack switching is not supported; build without it (asyncify does the same in code)",
+        ),
+        (
+            "custom descriptors",
+            "garbage-collected types are not supported; build without custom descriptors",
+        ),
+        (
+            "memory control",
+            "memory control is not supported; build without it",
+        ),
+        (
+            "data segments",
+            "engines take at most 100000; build it with fewer (megabin joins them where all are \
+             active, ascending and apart)",
+        ),
+        (
+            "element segments",
+            "engines take at most 100000; build it with fewer",
+        ),
+        (
+            "tables count",
+            "engines take at most 100 tables; build it with fewer",
+        ),
+        (
+            "function body size",
+            "engines take functions of at most 7654321 bytes; build with less inlining (-Os), or \
+             split it",
+        ),
+        (
+            "locals",
+            "engines take at most 50000 locals in a function; build with less inlining (-Os), or \
+             split it",
+        ),
+        (
+            "params size",
+            "engines take at most 1000 parameters of a function; pass a structure instead",
         ),
         (
             "component",

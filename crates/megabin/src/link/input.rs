@@ -468,8 +468,17 @@ fn refuse_imports(section: wasmparser::ImportSectionReader<'_>) -> Result<(), Re
             TypeRef::Global(_) => "global",
             TypeRef::Tag(_) => "exception tag",
         };
+        let advice = match import.ty {
+            TypeRef::Tag(_) => "link with -lsetjmp for setjmp, with -lunwind for C++",
+            _ => "drop --import-memory, --import-table, -shared and -fPIC",
+        };
         let (module, name) = (import.module.to_owned(), import.name.to_owned());
-        return Err(Refusal::ImportKind { kind, module, name });
+        return Err(Refusal::ImportKind {
+            kind,
+            module,
+            name,
+            advice,
+        });
     }
     Ok(())
 }

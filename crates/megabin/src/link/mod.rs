@@ -31,6 +31,7 @@ mod output;
 mod parallel;
 mod rewrite;
 mod scan;
+mod segments;
 mod shim;
 mod trampoline;
 
@@ -113,8 +114,12 @@ pub fn link(request: &Request<'_>) -> Result<Linked, LinkError> {
     let order = order(request)?;
     let programs: Vec<&Program<'_>> = order.iter().map(|i| &request.programs[*i]).collect();
     let targets = targets(request, &order)?;
-    let inputs = parallel::map(&programs, |p| {
-        input::read(p.name.as_ref(), &p.origin, p.wasm).map_err(|r| r.of(&p.origin))
+    let modules: Vec<_> = programs.iter().map(|p| segments::joined(p.wasm)).collect();
+    let modules: Vec<(&Program<'_>, &[u8])> = (programs.iter().zip(&modules))
+        .map(|(p, wasm)| (*p, &wasm[..]))
+        .collect();
+    let inputs = parallel::map(&modules, |&(p, wasm)| {
+        input::read(p.name.as_ref(), &p.origin, wasm).map_err(|r| r.of(&p.origin))
     })
     .into_iter()
     .collect::<Result<Vec<_>, _>>()?;

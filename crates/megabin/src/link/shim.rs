@@ -169,7 +169,13 @@ pub(crate) fn init(place: &PassivePlace) -> Body {
         .i64_extend_i32_u()
         .i64_add();
     sink.global_get(place.slot).i64_extend_i32_u().i64_gt_u();
-    sink.if_(BlockType::Empty).unreachable().end();
+    // Traps as the program's own would: the source is beyond every segment.
+    sink.if_(BlockType::Empty)
+        .i32_const(0)
+        .i32_const(-1)
+        .i32_const(1)
+        .memory_init(0, 0)
+        .end();
     sink.local_get(dest)
         .i32_const(place.offset.cast_signed())
         .local_get(source)
