@@ -1,4 +1,4 @@
-//! The table of guests' command lines, `guests/cases.toml`, and the recipes
+//! The tables of guests' command lines, `guests/cases/*.toml`, and the recipes
 //! that say which module stands at which path.
 
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ pub struct Claim {
     pub shows: String,
 }
 
-/// The file `guests/cases.toml`.
+/// A file of `guests/cases/`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
@@ -64,15 +64,24 @@ struct Binary {
     links: Vec<String>,
 }
 
-/// Reads the table.
+/// Reads the tables, in the order of their names.
 ///
 /// # Panics
 ///
-/// When it cannot be read or is not such a table.
+/// When one cannot be read or is not such a table.
 pub fn load(guests: &Path) -> Vec<Case> {
-    let path = guests.join("cases.toml");
-    let text = std::fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let folder = guests.join("cases");
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.expect("listing the tables").path())
+        .collect();
+    paths.sort();
+    paths.iter().flat_map(|path| table(path)).collect()
+}
+
+fn table(path: &Path) -> Vec<Case> {
+    let text =
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let table: Table =
         toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     for case in &table.case {
