@@ -25,7 +25,7 @@ fetch_binaryen() {
 forking() {
   local options=(--pass-arg=asyncify-imports@vkernel.fork --pass-arg=asyncify-ignore-indirect)
   [ $# -lt 3 ] || options+=("--pass-arg=asyncify-addlist@$3")
-  node "$BINARYEN/bin/wasm-opt" "$1" -O2 --enable-exception-handling --enable-bulk-memory --enable-sign-ext \
+  node "$BINARYEN/bin/wasm-opt" "$1" -g --enable-exception-handling --enable-bulk-memory --enable-sign-ext \
     --enable-mutable-globals --enable-nontrapping-float-to-int --enable-multivalue --enable-reference-types \
-    --asyncify "${options[@]}" --translate-to-exnref -o "$2"
+    --asyncify "${options[@]}" -O2 --translate-to-exnref -o "$2"
 }
