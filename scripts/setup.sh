@@ -7,7 +7,7 @@
 #   scripts/setup.sh test     guests, engines, and what the other tests need
 #   scripts/setup.sh lint     a C compiler, and what the messages of Kubernetes are compiled with
 #   scripts/setup.sh deb      these and what a Debian package is made and tried with
-#   scripts/setup.sh bench    these and the peers: crun, runc
+#   scripts/setup.sh bench    these and the peers: crun, runc, native builds of guest programs
 set -euo pipefail
 
 say() { printf '%s\n' "setup: $*" >&2; }
@@ -21,7 +21,8 @@ conformance=(golang-go golang-github-opencontainers-runtime-tools-dev golang-git
 tests=("${lint[@]}" "${conformance[@]}" tcl rustc-web cargo-web rust-web-src openssl nodejs)
 engines=(podman conmon containerd docker.io crun runc containernetworking-plugins iptables catatonit skopeo busybox-static
   iproute2 bsdutils util-linux)
-bench=(crun runc)
+# Container runtimes, and native builds of the programs that compute.
+bench=(crun runc lua5.4 mawk jq bzip2 zstd lz4 brotli cmark xxd sqlite3 9base toybox)
 
 case ${1:-} in
 build) packages=("${build[@]}") ;;

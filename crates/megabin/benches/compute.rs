@@ -1,9 +1,11 @@
-//! Compute-heavy programs, each as it came beside the same one linked with all the others and folded:
-//! the processor's time of one thread, with the engine's settings as shipped. The two take turns,
-//! so that a busy machine disturbs them alike. Nothing here fails on time; a program that is not
-//! among the guests has no row.
+//! Compute-heavy programs, each as it came beside the same one linked with all the others and folded,
+//! beside itself without the checks that let running code be stopped, and beside Debian's native
+//! build of the same source: the processor's time, with the engine's settings as shipped but for
+//! those checks. All take turns, so that a busy machine disturbs them alike. Nothing here fails on time; a program that is not among the guests has no row, and one that is not
+//! installed no native figure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use megabin::link::{Folding, Program, Request, Target, link};
@@ -15,25 +17,34 @@ use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
 const ROUNDS: usize = 15;
 
-/// A guest, its arguments, and what it reads.
-type Case = (&'static str, &'static [&'static str], fn() -> Vec<u8>);
+/// A guest, the native program of the same source, its arguments, and what it reads.
+type Case = (
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+    fn() -> Vec<u8>,
+);
 
 const CASES: &[Case] = &[
-    ("lua", &["-"], || LUA.into()),
-    ("mawk", &[AWK], Vec::new),
-    ("jq", &[JQ], || b"null".to_vec()),
-    ("bzip2", &["-c"], || text(1_500_000)),
-    ("zstd", &["-c", "-9"], || text(3_000_000)),
-    ("lz4", &["-c", "-9"], || text(3_000_000)),
-    ("brotli", &["-c", "-q", "6"], || text(1_000_000)),
-    ("9sort", &[], || text(3_000_000)),
-    ("9sha1sum", &[], || text(20_000_000)),
-    ("cmark", &[], || text(1_500_000)),
-    ("xxd", &[], || text(3_000_000)),
-    ("sqlite3", &[":memory:"], || SQL.into()),
-    ("toybox", &["sha512sum"], || text(20_000_000)),
-    ("gofmt", &[], go),
-    ("uwc", &[], || text(20_000_000)),
+    ("lua", "lua5.4", &["-"], || LUA.into()),
+    ("mawk", "mawk", &[AWK], Vec::new),
+    ("jq", "jq", &[JQ], || b"null".to_vec()),
+    ("bzip2", "bzip2", &["-c"], || text(1_500_000)),
+    ("zstd", "zstd", &["-c", "-9", "--single-thread"], || {
+        text(3_000_000)
+    }),
+    ("lz4", "lz4", &["-c", "-9"], || text(3_000_000)),
+    ("brotli", "brotli", &["-c", "-q", "6"], || text(1_000_000)),
+    ("9sort", "/usr/lib/plan9/bin/sort", &[], || text(3_000_000)),
+    ("9sha1sum", "/usr/lib/plan9/bin/sha1sum", &[], || {
+        text(20_000_000)
+    }),
+    ("cmark", "cmark", &[], || text(1_500_000)),
+    ("xxd", "xxd", &[], || text(3_000_000)),
+    ("sqlite3", "sqlite3", &[":memory:"], || SQL.into()),
+    ("toybox", "toybox", &["sha512sum"], || text(20_000_000)),
+    ("gofmt", "gofmt", &[], go),
+    ("uwc", "", &[], || text(20_000_000)),
 ];
 
 const LUA: &str = "
@@ -124,6 +135,31 @@ fn run(engine: &Engine, module: &Module, start: &str, args: &[&str], stdin: &[u8
     time
 }
 
+/// Time on processors of the children of this process that have ended.
+fn spent_by_children() -> Duration {
+    // SAFETY: all-zero is a valid `rusage`, which the call fills.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        assert_eq!(libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage), 0);
+        usage
+    };
+    let time = |time: libc::timeval| {
+        Duration::new(time.tv_sec as u64, 0) + Duration::from_micros(time.tv_usec as u64)
+    };
+    time(usage.ru_utime) + time(usage.ru_stime)
+}
+
+/// Runs the native program once; nothing where it is not installed.
+fn run_native(program: &str, args: &[&str], stdin: &Path) -> Option<Duration> {
+    let stdin = std::fs::File::open(stdin).expect("what it reads");
+    let mut command = Command::new(program);
+    command.args(args).stdin(stdin).stdout(Stdio::null());
+    let before = spent_by_children();
+    let status = command.status().ok()?;
+    assert!(status.success(), "{program}: {status}");
+    Some(spent_by_children() - before)
+}
+
 /// The guests' modules by name: small and middle ones, and those that are measured.
 fn modules() -> Vec<(String, Vec<u8>)> {
     let folder = std::env::var_os("GUESTS_DIR").expect("GUESTS_DIR is not set: run `make bench`");
@@ -144,9 +180,37 @@ fn modules() -> Vec<(String, Vec<u8>)> {
     modules
 }
 
+/// Times of one contender, and their ratios to another's of the same round.
+#[derive(Default)]
+struct Times {
+    times: Vec<Duration>,
+    ratios: Vec<f64>,
+}
+
+impl Times {
+    fn add(&mut self, time: Duration, to: Duration) {
+        self.times.push(time);
+        self.ratios.push(time.as_secs_f64() / to.as_secs_f64());
+    }
+
+    /// The median in milliseconds, and quarters of the ratios; nothing if it did not always run.
+    fn summary(&mut self) -> Option<(f64, [f64; 3])> {
+        if self.times.len() < ROUNDS {
+            return None;
+        }
+        self.times.sort();
+        self.ratios.sort_by(f64::total_cmp);
+        let ratio = |part| self.ratios[ROUNDS * part / 4];
+        let median = self.times[ROUNDS / 2].as_secs_f64() * 1e3;
+        Some((median, [ratio(1), ratio(2), ratio(3)]))
+    }
+}
+
 fn measure() {
-    let engine = Engine::new(&vkernel::engine::config(vkernel::engine::Code::Exceptions))
-        .expect("an engine");
+    let config = || vkernel::engine::config(vkernel::engine::Code::Exceptions);
+    let engine = Engine::new(&config()).expect("an engine");
+    let unstoppable = Engine::new(config().epoch_interruption(false));
+    let unstoppable = unstoppable.expect("an engine");
     let modules = modules();
     let request = Request {
         name: "bench".parse().expect("a name"),
@@ -172,43 +236,57 @@ fn measure() {
     let all = Module::new(&engine, &linked.wasm).expect("it compiles");
     println!("{} programs linked and folded", modules.len());
     println!(
-        "{:<12} {:>12} {:>12} {:>8}   (middle half of ratios)",
-        "program", "unlinked", "linked", "ratio"
+        "each beside the program as it came: median, ratio and its middle half; linked beside native"
     );
-    for (name, args, stdin) in CASES {
+    println!(
+        "{:<10} {:>11} {:>11} {:<22} {:>11} {:<22} {:>11} {:<6}",
+        "program", "as it came", "linked", "", "unstoppable", "", "native", ""
+    );
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    for (name, native, args, stdin) in CASES {
         let Some(at) = modules.iter().position(|(module, _)| module == name) else {
             eprintln!("{name} is not among the guests: no row for it");
             continue;
         };
         let alone = Module::new(&engine, &modules[at].1).expect("it compiles");
+        let unchecked = Module::new(&unstoppable, &modules[at].1).expect("it compiles");
         let stdin = stdin();
+        std::fs::write(file.path(), &stdin).expect("a temporary file");
         let entry = linked.entries[at].to_string();
-        let (mut before, mut after, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut own, mut shared) = (Times::default(), Times::default());
+        let (mut without, mut natives) = (Times::default(), Times::default());
         for round in 0..ROUNDS {
-            let own = || run(&engine, &alone, "_start", args, &stdin);
-            let shared = || run(&engine, &all, &entry, args, &stdin);
+            let as_it_came = || run(&engine, &alone, "_start", args, &stdin);
+            let linked = || run(&engine, &all, &entry, args, &stdin);
             let (one, other) = match round % 2 {
-                0 => (own(), shared()),
+                0 => (as_it_came(), linked()),
                 _ => {
-                    let other = shared();
-                    (own(), other)
+                    let other = linked();
+                    (as_it_came(), other)
                 }
             };
-            ratios.push(other.as_secs_f64() / one.as_secs_f64());
-            before.push(one);
-            after.push(other);
+            own.add(one, one);
+            shared.add(other, one);
+            without.add(run(&unstoppable, &unchecked, "_start", args, &stdin), one);
+            if let Some(time) = run_native(native, args, file.path()) {
+                natives.times.push(time);
+                natives
+                    .ratios
+                    .push(other.as_secs_f64() / time.as_secs_f64());
+            }
         }
-        before.sort();
-        after.sort();
-        ratios.sort_by(f64::total_cmp);
-        let ms = |times: &[Duration]| times[ROUNDS / 2].as_secs_f64() * 1e3;
+        let column = |times: &mut Times| match times.summary() {
+            Some((median, [low, middle, high])) => {
+                format!("{median:>8.1} ms {middle:>6.3} ({low:.3} .. {high:.3})")
+            }
+            None => String::new(),
+        };
         println!(
-            "{name:<12} {:>9.1} ms {:>9.1} ms {:>8.3}   ({:.3} .. {:.3})",
-            ms(&before),
-            ms(&after),
-            ratios[ROUNDS / 2],
-            ratios[ROUNDS / 4],
-            ratios[ROUNDS * 3 / 4]
+            "{name:<10} {:>8.1} ms {} {} {}",
+            own.summary().map_or(0.0, |own| own.0),
+            column(&mut shared),
+            column(&mut without),
+            column(&mut natives),
         );
     }
 }

@@ -263,6 +263,10 @@ fn reference(wasm: &[u8]) -> impl FnMut() {
     let module = wasmtime::Module::new(&engine, wasm).expect("a module");
     let mut linker = wasmtime::Linker::new(&engine);
     p1::add_to_linker_sync(&mut linker, |context: &mut p1::WasiP1Ctx| context).expect("linked");
+    // What programs do to each other it does not have, and is not asked.
+    linker
+        .define_unknown_imports_as_traps(&module)
+        .expect("stubs");
     move || {
         let context = wasmtime_wasi::WasiCtxBuilder::new().build_p1();
         let mut store = wasmtime::Store::new(&engine, context);

@@ -1,5 +1,6 @@
 //! The record of every decision to execute and of denied host calls.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,25 +13,41 @@ use crate::rights::HostCall;
 
 /// One decision; written as one line of JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Record {
+pub struct Record<'r> {
     /// When; written as seconds since 1970, with milliseconds.
     #[serde(serialize_with = "seconds")]
     pub time: SystemTime,
     /// The container's name and id as the operator knows it.
-    pub container: String,
+    pub container: Cow<'r, str>,
     /// Virtual process that asked.
     pub pid: u32,
     /// Path inside the container's root, or the tool's name.
-    pub path: String,
+    pub path: Cow<'r, str>,
     /// `sha256:…` of what was found; absent when nothing was.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_text")]
     pub digest: Option<Digest>,
     /// Entry point in the megabinary, when one was found.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub entry: Option<String>,
+    pub entry: Option<Cow<'r, str>>,
     /// The decision and its reason.
     #[serde(flatten)]
     pub decision: Decision,
+}
+
+impl Record<'_> {
+    /// The same record, for who keeps it.
+    #[must_use]
+    pub fn into_owned(self) -> Record<'static> {
+        Record {
+            time: self.time,
+            container: self.container.into_owned().into(),
+            pid: self.pid,
+            path: self.path.into_owned().into(),
+            digest: self.digest,
+            entry: self.entry.map(|entry| entry.into_owned().into()),
+            decision: self.decision,
+        }
+    }
 }
 
 /// What was decided.
@@ -106,35 +123,42 @@ impl Allowance {
 /// Takes records. Called from the threads of processes: must not block for long.
 pub trait AuditSink: Send + Sync {
     /// Keeps one record. A sink that cannot must not stop the container: it logs and goes on.
-    fn record(&self, record: &Record);
+    fn record(&self, record: &Record<'_>);
 }
 
 /// Keeps nothing.
 pub struct Discard;
 
 impl AuditSink for Discard {
-    fn record(&self, _record: &Record) {}
+    fn record(&self, _record: &Record<'_>) {}
 }
 
 /// Writes JSON lines to a file or descriptor.
-pub struct JsonLines<W>(Mutex<W>);
+pub struct JsonLines<W>(Mutex<Lines<W>>);
+
+struct Lines<W> {
+    out: W,
+    line: Vec<u8>,
+}
 
 impl<W: Write + Send> JsonLines<W> {
     /// Records go to `out`, each in a single write so that concurrent containers' lines stay whole.
     pub fn new(out: W) -> Self {
-        JsonLines(Mutex::new(out))
+        let line = Vec::new();
+        JsonLines(Mutex::new(Lines { out, line }))
     }
 }
 
 impl<W: Write + Send> AuditSink for JsonLines<W> {
-    fn record(&self, record: &Record) {
-        let mut line = match serde_json::to_vec(record) {
-            Ok(line) => line,
-            Err(error) => return log::error!("cannot encode an audit record: {error}"),
-        };
+    fn record(&self, record: &Record<'_>) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Lines { out, line } = &mut *lines;
+        line.clear();
+        if let Err(error) = serde_json::to_writer(&mut *line, record) {
+            return log::error!("cannot encode an audit record: {error}");
+        }
         line.push(b'\n');
-        let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = out.write_all(&line).and_then(|()| out.flush()) {
+        if let Err(error) = out.write_all(line).and_then(|()| out.flush()) {
             log::error!("cannot write an audit record: {error}; check the audit target");
         }
     }
@@ -225,11 +249,11 @@ impl Audit {
     ) {
         self.sink.record(&Record {
             time: SystemTime::now(),
-            container: self.container.clone(),
+            container: Cow::Borrowed(&self.container),
             pid,
-            path: path.to_owned(),
+            path: path.into(),
             digest,
-            entry: entry.map(str::to_owned),
+            entry: entry.map(Cow::Borrowed),
             decision,
         });
     }

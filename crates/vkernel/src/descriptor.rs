@@ -5,9 +5,9 @@
 //! it *is* one host descriptor. A [`Descriptor`] is one process's name for it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{OFlags, Stat};
+use rustix::fs::{Mode, OFlags, Stat};
 
 use crate::errno::Errno;
 use crate::fs::Result;
@@ -28,14 +28,33 @@ pub enum OpenFile {
 /// A host descriptor that was judged fit for guests, with what does not change about it.
 #[derive(Debug)]
 pub struct HostFile {
-    fd: OwnedFd,
+    fd: Handle,
     kind: FileKind,
     read: bool,
     write: bool,
     terminal: bool,
 }
 
+#[derive(Debug)]
+enum Handle {
+    Open(OwnedFd),
+    /// The container's root, by a descriptor that all share and that is good for finding paths,
+    /// and one of its own once it is used for more.
+    Root(Arc<OwnedFd>, OnceLock<OwnedFd>),
+}
+
 impl HostFile {
+    /// The container's root as a directory of a process's own, from an `O_PATH` descriptor.
+    pub(crate) fn root(shared: Arc<OwnedFd>) -> HostFile {
+        HostFile {
+            fd: Handle::Root(shared, OnceLock::new()),
+            kind: FileKind::Directory,
+            read: true,
+            write: false,
+            terminal: false,
+        }
+    }
+
     /// Takes a descriptor opened from a path inside the root. `EACCES` for what a guest may not
     /// have: see [`judge`].
     pub fn new(fd: OwnedFd) -> Result<HostFile> {
@@ -54,6 +73,17 @@ impl HostFile {
         }
     }
 
+    /// Takes an end of a pipe that was just made: there is nothing to ask about it.
+    pub(crate) fn pipe_end(fd: OwnedFd, reads: bool) -> HostFile {
+        HostFile {
+            fd: Handle::Open(fd),
+            kind: FileKind::Pipe,
+            read: reads,
+            write: !reads,
+            terminal: false,
+        }
+    }
+
     /// Takes a descriptor that was opened from an `O_PATH` descriptor which resolution has judged
     /// and `stat` describes: nothing is asked twice.
     pub(crate) fn looked_at(fd: OwnedFd, stat: &Stat, read: bool, write: bool) -> HostFile {
@@ -63,7 +93,7 @@ impl HostFile {
             read,
             write,
             terminal: kind == FileKind::CharDevice && rustix::termios::isatty(&fd),
-            fd,
+            fd: Handle::Open(fd),
         }
     }
 
@@ -87,7 +117,7 @@ impl HostFile {
             read: mode != OFlags::WRONLY,
             write: mode != OFlags::RDONLY,
             terminal,
-            fd,
+            fd: Handle::Open(fd),
         })
     }
 
@@ -95,7 +125,26 @@ impl HostFile {
     #[inline]
     #[must_use]
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        match &self.fd {
+            Handle::Open(fd) => fd.as_fd(),
+            Handle::Root(shared, own) => own_root(shared, own),
+        }
+    }
+
+    /// The host's descriptor for finding paths that start here, which takes no descriptor of the
+    /// process's own.
+    #[must_use]
+    pub fn start(&self) -> BorrowedFd<'_> {
+        match &self.fd {
+            Handle::Open(fd) => fd.as_fd(),
+            Handle::Root(shared, _) => shared.as_fd(),
+        }
+    }
+
+    /// Whether nothing about the descriptor can have changed since it was made.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        matches!(&self.fd, Handle::Root(_, own) if own.get().is_none())
     }
 
     /// What sort of object it is.
@@ -130,9 +179,23 @@ impl HostFile {
     }
 }
 
+/// The root opened for this one descriptor. Where the host has none left it is the shared one,
+/// which answers `EBADF` to everything but finding paths.
+#[cold]
+fn own_root<'f>(shared: &'f OwnedFd, own: &'f OnceLock<OwnedFd>) -> BorrowedFd<'f> {
+    if own.get().is_none() {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        if let Ok(opened) = rustix::fs::openat(shared, c".", flags, Mode::empty()) {
+            // Another thread may have been faster; then this one is closed.
+            let _ = own.set(opened);
+        }
+    }
+    own.get().unwrap_or(shared).as_fd()
+}
+
 impl AsFd for HostFile {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.fd()
     }
 }
 

@@ -34,6 +34,8 @@ struct Shared {
     attention: AtomicBool,
     /// Moves with everything a process may wait for besides descriptors: signals, its children.
     events: AtomicU32,
+    /// Threads that wait for `events` to move, or are about to: the process's own, at most.
+    sleepers: AtomicU32,
     /// Readable while there is attention to pay; made when the process first polls.
     event: OnceLock<OwnedFd>,
     /// The host thread the process runs on, while it does.
@@ -67,6 +69,7 @@ impl KillToken {
             attention: AtomicBool::new(signals.verdict() != Verdict::GoOn),
             signals: Mutex::new(signals),
             events: AtomicU32::new(0),
+            sleepers: AtomicU32::new(0),
             event: OnceLock::new(),
             thread: Mutex::new(None),
             handling: AtomicBool::new(false),
@@ -198,20 +201,25 @@ impl KillToken {
 
     /// One wait for `events` to move. It may return without that.
     fn sleep(&self, seen: u32) {
+        self.0.sleepers.fetch_add(1, Ordering::SeqCst);
         // Interrupted, moved or woken: the caller looks again in any case.
         let _ = futex::wait(&self.0.events, futex::Flags::PRIVATE, seen, None);
+        self.0.sleepers.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Something happened that the process may wait for.
     pub fn notify(&self) {
-        self.0.events.fetch_add(1, Ordering::AcqRel);
-        let _ = futex::wake(&self.0.events, futex::Flags::PRIVATE, u32::MAX >> 1);
+        self.0.events.fetch_add(1, Ordering::SeqCst);
+        // Whoever is not counted yet has still to compare `events`, and finds it moved.
+        if self.0.sleepers.load(Ordering::SeqCst) > 0 {
+            let _ = futex::wake(&self.0.events, futex::Flags::PRIVATE, u32::MAX >> 1);
+        }
     }
 
     /// Marks the calling thread as the one to interrupt, until the guard is dropped.
     #[must_use]
     pub fn enter_thread(&self) -> ThreadGuard<'_> {
-        *lock(&self.0.thread) = Some(rustix::thread::gettid().as_raw_nonzero().get());
+        *lock(&self.0.thread) = Some(TID.with(|tid| *tid));
         ThreadGuard(self)
     }
 
@@ -309,6 +317,12 @@ impl Verdict {
     fn ends(self) -> bool {
         matches!(self, Verdict::End(_))
     }
+}
+
+thread_local! {
+    /// Asked once: the host's threads keep their numbers, and this program does not fork once it
+    /// runs processes.
+    static TID: libc::pid_t = rustix::thread::gettid().as_raw_nonzero().get();
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -4,7 +4,7 @@
 //! after hashing changes nothing. A script is read by its interpreter: it gets the very bytes that
 //! were hashed, from a sealed copy.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use megabinary::digest::Digest;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -17,7 +17,10 @@ use crate::plan::Target;
 /// The largest script there may be, in bytes: its copy is memory.
 pub const MAX_SCRIPT: usize = 16 << 20;
 
-/// Bounds of one read, in bytes.
+/// A smaller file is read without an allocation: every ticket is.
+const SMALL: usize = 1 << 10;
+
+/// Bounds of one read of another, in bytes.
 const MIN_CHUNK: usize = 4 << 10;
 const MAX_CHUNK: usize = 128 << 10;
 
@@ -40,38 +43,36 @@ enum Kind {
 }
 
 impl Contents {
-    /// Reads the whole of the file once, from where it stands, which is its start. A file may be
-    /// larger than anybody waits for: `EINTR` as soon as `given_up` says so.
+    /// Reads the whole of the file once. A file may be larger than anybody waits for: `EINTR` as
+    /// soon as `given_up` says so.
     pub fn read(executable: &Executable, given_up: impl Fn() -> bool) -> Result<Contents, Errno> {
         if given_up() {
             return Err(Errno::INTR);
         }
-        let file = &executable.fd;
+        let file = executable.fd.as_fd();
         let size = usize::try_from(executable.size).unwrap_or(usize::MAX);
+        if size < SMALL {
+            let mut buffer = [0; SMALL];
+            let read = rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut buffer, 0))?;
+            // As many bytes as it has, and then no more: the whole of it.
+            if read == size {
+                return Ok(Contents::whole(&buffer[..read]));
+            }
+        }
         // One more than the size, so that the first read sees the end of a small file.
         let chunk = size.saturating_add(1).clamp(MIN_CHUNK, MAX_CHUNK);
         let mut buffer = vec![0; chunk];
-        let first = fill(file, &mut buffer)?;
-        let program = PROGRAM_MAGIC
-            .iter()
-            .any(|magic| buffer[..first].starts_with(magic));
+        let first = fill(file, 0, &mut buffer)?;
         if first < chunk {
-            buffer.truncate(first);
-            let digest = Digest::of(&buffer);
-            let kind = if program {
-                Kind::Program
-            } else {
-                Kind::Data(buffer)
-            };
-            return Ok(Contents { digest, kind });
+            return Ok(Contents::whole(&buffer[..first]));
         }
         let mut hash = Sha256::new();
-        let mut kind = if program {
+        let mut kind = if is_program(&buffer) {
             Kind::Program
         } else {
             Kind::Data(Vec::new())
         };
-        let mut len = first;
+        let (mut len, mut at) = (first, 0);
         loop {
             hash.update(&buffer[..len]);
             if let Kind::Data(data) = &mut kind {
@@ -88,7 +89,19 @@ impl Contents {
                 let digest = Digest::from_bytes(hash.finalize().into());
                 return Ok(Contents { digest, kind });
             }
-            len = fill(file, &mut buffer)?;
+            at += len as u64;
+            len = fill(file, at, &mut buffer)?;
+        }
+    }
+
+    /// A file of these bytes.
+    fn whole(bytes: &[u8]) -> Contents {
+        Contents {
+            digest: Digest::of(bytes),
+            kind: match is_program(bytes) {
+                true => Kind::Program,
+                false => Kind::Data(bytes.to_vec()),
+            },
         }
     }
 
@@ -112,11 +125,16 @@ impl Contents {
     }
 }
 
-/// Reads until the buffer is full or the file ends.
-fn fill(file: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+/// Whether a file that begins with these bytes stands for a program.
+fn is_program(start: &[u8]) -> bool {
+    PROGRAM_MAGIC.iter().any(|magic| start.starts_with(magic))
+}
+
+/// Reads from `at` until the buffer is full or the file ends.
+fn fill(file: BorrowedFd<'_>, at: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
     let mut len = 0;
     while len < buffer.len() {
-        match rustix::io::read(file.as_fd(), &mut buffer[len..]) {
+        match rustix::io::pread(file, &mut buffer[len..], at + len as u64) {
             Ok(0) => break,
             Ok(read) => len += read,
             Err(rustix::io::Errno::INTR) => {}
@@ -153,9 +171,8 @@ mod tests {
     }
 
     fn read_with_size(file: std::fs::File, size: u64) -> Contents {
-        rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).unwrap();
         let executable = Executable {
-            fd: file.into(),
+            fd: std::sync::Arc::new(file.into()),
             path: Vec::new(),
             size,
         };
@@ -164,8 +181,16 @@ mod tests {
 
     #[test]
     fn the_digest_is_of_every_byte_whatever_size_was_seen_before() {
-        for len in [0, 100, MIN_CHUNK, MAX_CHUNK + 1] {
-            for size in [0, 1, 100, MIN_CHUNK as u64, 1 << 20, u64::MAX] {
+        for len in [0, 100, SMALL - 1, SMALL, MIN_CHUNK, MAX_CHUNK + 1] {
+            for size in [
+                0,
+                1,
+                100,
+                SMALL as u64 - 1,
+                MIN_CHUNK as u64,
+                1 << 20,
+                u64::MAX,
+            ] {
                 let bytes = vec![7; len];
                 let mut file = tempfile::tempfile().unwrap();
                 file.write_all(&bytes).unwrap();
@@ -180,6 +205,8 @@ mod tests {
         for len in [
             0,
             1,
+            SMALL - 1,
+            SMALL,
             MIN_CHUNK - 1,
             MIN_CHUNK,
             MAX_CHUNK - 1,

@@ -9,6 +9,7 @@ mod file;
 mod search;
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use megabinary::digest::Digest;
 
@@ -39,8 +40,8 @@ pub enum ExecTarget {
 /// An executable file as the resolver opened it.
 #[derive(Debug)]
 pub struct Executable {
-    /// A regular file with execute permission, open for reading at its start.
-    pub fd: OwnedFd,
+    /// A regular file with execute permission, open for reading; its offset is nobody's.
+    pub fd: Arc<OwnedFd>,
     /// Where it really stands in the container's root.
     pub path: Vec<u8>,
     /// Its size in bytes when it was found: a hint, for it may have changed.

@@ -4,6 +4,7 @@
 //! caller decides whether to try again ([`crate::kill`]).
 
 use std::os::fd::{AsFd, AsRawFd};
+use std::slice;
 
 use rustix::fs::{Advice, FallocateFlags, SeekFrom};
 
@@ -29,6 +30,14 @@ fn offset(at: u64) -> Result<libc::off_t> {
 #[inline]
 pub fn read(file: &HostFile, into: &Iovecs<'_>) -> Result<u32> {
     let vectors = into.as_slice();
+    if let [one] = vectors
+        && one.iov_len > 0
+    {
+        // SAFETY: the vector is a range of the guest's memory, which `into` borrows mutably, and
+        // the only one that does.
+        let bytes = unsafe { slice::from_raw_parts_mut(one.iov_base.cast::<u8>(), one.iov_len) };
+        return moved(rustix::io::read(file.fd(), bytes));
+    }
     // SAFETY: each vector is a range of the guest's memory, which `into` borrows mutably.
     count(unsafe {
         libc::readv(
@@ -43,6 +52,15 @@ pub fn read(file: &HostFile, into: &Iovecs<'_>) -> Result<u32> {
 #[inline]
 pub fn write(file: &HostFile, from: &Iovecs<'_>) -> Result<u32> {
     let vectors = from.as_slice();
+    // What libraries mostly ask for, and what costs least. Not with nothing to write, which is
+    // nothing for `writev` and an empty message for `write`.
+    if let [one] = vectors
+        && one.iov_len > 0
+    {
+        // SAFETY: the vector is a range of the guest's memory, which `from` borrows.
+        let bytes = unsafe { slice::from_raw_parts(one.iov_base.cast::<u8>(), one.iov_len) };
+        return moved(rustix::io::write(file.fd(), bytes));
+    }
     // SAFETY: each vector is a range of the guest's memory, which `from` borrows.
     count(unsafe {
         libc::writev(
@@ -51,6 +69,12 @@ pub fn write(file: &HostFile, from: &Iovecs<'_>) -> Result<u32> {
             vectors.len() as i32,
         )
     })
+}
+
+#[inline]
+fn moved(bytes: rustix::io::Result<usize>) -> Result<u32> {
+    // Linux moves at most `MAX_TRANSFER` bytes, which a `u32` holds.
+    Ok(bytes? as u32)
 }
 
 /// `fd_pread`: from `at`, leaving the offset where it is; `ESPIPE` where there is none.
@@ -178,6 +202,9 @@ pub fn datasync(file: &HostFile) -> Result<()> {
 
 /// The status flags of an open file.
 pub fn status_flags(file: &HostFile) -> Result<StatusFlags> {
+    if file.is_untouched() {
+        return Ok(StatusFlags::default());
+    }
     Ok(StatusFlags::of(rustix::fs::fcntl_getfl(file.fd())?))
 }
 

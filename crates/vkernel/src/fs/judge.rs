@@ -65,6 +65,19 @@ const ORDINARY: &[u32] = &[
     0x1cd1,      // devpts
 ];
 
+/// Those of them whose inode numbers are nobody else's while a file is open: no server or daemon
+/// makes them up.
+const OWN_NUMBERS: &[u32] = &[
+    0xef53,      // ext2, ext3, ext4
+    0x5846_5342, // xfs
+    0x9123_683e, // btrfs
+    0x794c_7630, // overlayfs
+    0x0102_1994, // tmpfs
+    0x7371_7368, // squashfs
+    0xe0f5_e1e2, // erofs
+    0xf2f5_2010, // f2fs
+];
+
 /// Where descriptors live that no path leads to; fine when handed in, as standard input is.
 const UNNAMED: &[u32] = &[
     0x5049_5045, // pipefs
@@ -104,6 +117,12 @@ pub fn class_of(fd: impl AsFd) -> Result<FsClass> {
     let stat = rustix::fs::fstatfs(fd)?;
     // The field is signed and of the machine's width; magic numbers have 32 bits.
     Ok(class_of_magic(stat.f_type as u32))
+}
+
+/// Whether a file with the same mount, device and inode number as the open `fd` is the same.
+pub(super) fn has_own_numbers(fd: impl AsFd) -> bool {
+    // As in `class_of`.
+    rustix::fs::fstatfs(fd).is_ok_and(|stat| OWN_NUMBERS.contains(&(stat.f_type as u32)))
 }
 
 /// Whether a device node may be opened: `null`, `zero`, `full`, `random`, `urandom`, `tty` and

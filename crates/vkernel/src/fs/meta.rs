@@ -158,7 +158,7 @@ pub fn stat_file(file: &OpenFile) -> Result<Filestat> {
 }
 
 fn stat_host(file: &HostFile) -> Result<Filestat> {
-    let stat = rustix::fs::fstat(file.fd())?;
+    let stat = rustix::fs::fstat(file.start())?;
     // The kind was refined when it was opened: a datagram socket is one here as well.
     Ok(Filestat {
         kind: file.kind(),

@@ -8,6 +8,7 @@
 //! The actions are plain functions over descriptors; the WebAssembly side is in [`crate::wasi`].
 
 pub mod dir;
+mod executables;
 pub mod io;
 pub mod judge;
 pub mod kind;

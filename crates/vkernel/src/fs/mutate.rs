@@ -112,7 +112,7 @@ impl Vfs {
         };
         let text = match file.kind() {
             FileKind::Regular | FileKind::Directory | FileKind::CharDevice => {
-                self.path_of(file.fd()).ok()
+                self.path_of(file.start()).ok()
             }
             // `pipe:[123]`, `socket:[123]`; a FIFO with a name has a path.
             _ => match self.proc_fd().read_link(file.fd())? {

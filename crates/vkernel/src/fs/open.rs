@@ -5,10 +5,12 @@
 //! is the same object whatever happens to the path meanwhile.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags};
 
-use super::procfd::host_limit;
+use super::executables::Seen;
+use super::procfd::{grants, host_limit};
 use super::resolve::{Base, HostNode, Node, is_dir};
 use super::vfs::{Context, Vfs};
 use super::vnode::{Device, VKind, VNode};
@@ -181,6 +183,9 @@ impl Vfs {
             joined = [cwd, b"/", path].concat();
             &joined
         };
+        if let Some(known) = self.known_executable(path) {
+            return Ok(known);
+        }
         let direct = self.direct(path)?;
         let straight = direct.is_some();
         let node = match direct {
@@ -196,13 +201,28 @@ impl Vfs {
             return Err(Errno::ACCES);
         }
         self.proc_fd().check_executable(node.as_fd())?;
-        let fd = self.proc_fd().reopen(node.as_fd(), OFlags::RDONLY)?;
-        let path = match straight {
-            true => path.to_vec(),
-            false => self.path_of(fd.as_fd()).unwrap_or_else(|_| path.to_vec()),
+        let fd = Arc::new(self.proc_fd().reopen(node.as_fd(), OFlags::RDONLY)?);
+        let path = if straight {
+            self.executables().keep(path, &fd);
+            path.to_vec()
+        } else {
+            self.path_of(fd.as_fd()).unwrap_or_else(|_| path.to_vec())
         };
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         Ok(Executable { fd, path, size })
+    }
+
+    /// What `path` names, if that was executed lately and may be now. Nothing otherwise: whoever
+    /// asks then looks as if for the first time, and finds out why.
+    fn known_executable(&self, path: &[u8]) -> Option<Executable> {
+        let look = || Seen::at(self.root(), path.strip_prefix(b"/")?);
+        let (fd, seen) = self.executables().find(path, look)?;
+        // As if it were opened: both permissions may have been taken meanwhile.
+        if seen.mode & 0o111 == 0 || !grants(fd.as_fd(), libc::R_OK | libc::X_OK) {
+            return None;
+        }
+        let (path, size) = (path.to_vec(), seen.size);
+        Some(Executable { fd, path, size })
     }
 
     fn open_node(
@@ -284,7 +304,7 @@ impl Vfs {
             if request.changes() || request.create {
                 return Err(Errno::ISDIR);
             }
-            let fd = self.proc_fd().reopen(file.fd(), directory_flags())?;
+            let fd = self.proc_fd().reopen(file.start(), directory_flags())?;
             return Ok(
                 Descriptor::new(OpenFile::Host(HostFile::new(fd)?)).less(descriptor.dropped())
             );

@@ -101,18 +101,7 @@ impl ProcFd {
 
     /// `EACCES` unless this process may execute what `fd` stands for, mount options included.
     pub fn check_executable(&self, fd: BorrowedFd<'_>) -> Result<()> {
-        // SAFETY: plain system call on an open descriptor and a static, NUL-terminated path. Not
-        // `rustix`'s function, which does not let AT_EMPTY_PATH through.
-        let direct = unsafe {
-            libc::syscall(
-                libc::SYS_faccessat2,
-                fd.as_raw_fd(),
-                c"".as_ptr(),
-                libc::X_OK,
-                libc::AT_EACCESS | libc::AT_EMPTY_PATH,
-            )
-        };
-        if direct == 0 {
+        if grants(fd, libc::X_OK) {
             return Ok(());
         }
         // A refusal, or a kernel or a filter without the call: the other way says which.
@@ -161,6 +150,23 @@ impl ProcFd {
         }
         Ok(text)
     }
+}
+
+/// Whether this process certainly has these permissions (`R_OK`, `X_OK`) on what `fd` stands for
+/// now. False also where the host's kernel or a filter does not have the call.
+pub(super) fn grants(fd: BorrowedFd<'_>, access: libc::c_int) -> bool {
+    // SAFETY: plain system call on an open descriptor and a static, NUL-terminated path. Not
+    // `rustix`'s function, which does not let AT_EMPTY_PATH through.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_faccessat2,
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            access,
+            libc::AT_EACCESS | libc::AT_EMPTY_PATH,
+        )
+    };
+    answer == 0
 }
 
 /// The host's own descriptor limit is not the guest's: to the guest it is the system's.

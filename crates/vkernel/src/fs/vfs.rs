@@ -1,11 +1,13 @@
 //! The container's file system as its virtual processes share it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 
+use super::executables::Executables;
 use super::judge::{FsClass, class_of};
-use super::procfd::{ProcFd, host_limit};
+use super::procfd::ProcFd;
 use super::resolve::Base;
 use super::{Result, kind::FileKind};
 use crate::descriptor::{FdTable, HostFile, OpenFile};
@@ -76,7 +78,9 @@ impl<'a> Context<'a> {
             return Ok(Base::Cwd);
         }
         match self.fds.get(fd)?.file() {
-            OpenFile::Host(file) if file.kind() == FileKind::Directory => Ok(Base::Dir(file.fd())),
+            OpenFile::Host(file) if file.kind() == FileKind::Directory => {
+                Ok(Base::Dir(file.start()))
+            }
             OpenFile::Host(_) => Err(Errno::NOTDIR),
             OpenFile::Virtual(node) => Ok(Base::Virtual(*node)),
         }
@@ -86,9 +90,7 @@ impl<'a> Context<'a> {
 /// The container's file system.
 #[derive(Debug)]
 pub struct Vfs {
-    root: OwnedFd,
-    /// What the root was when it was opened and judged.
-    root_stat: Stat,
+    root: Arc<OwnedFd>,
     root_id: FileId,
     /// Private; opens for real what was looked at.
     proc_fd: ProcFd,
@@ -98,6 +100,8 @@ pub struct Vfs {
     proc_overlay: bool,
     /// Missing device nodes are supplied.
     dev_overlay: bool,
+    /// Files that were executed lately.
+    executables: Executables,
 }
 
 /// Device and inode number: what makes two descriptors the same file.
@@ -141,13 +145,13 @@ impl Vfs {
         let mounted = rustix::fs::openat(&root, c"proc", flags | OFlags::NOFOLLOW, Mode::empty());
         let proc_overlay = !mounted.is_ok_and(|dir| class_of(dir) == Ok(FsClass::Proc));
         Ok(Vfs {
-            root,
+            root: Arc::new(root),
             root_id: FileId::from(&root_stat),
-            root_stat,
             proc_fd,
             openat2: openat2.is_ok(),
             proc_overlay,
             dev_overlay,
+            executables: Executables::default(),
         })
     }
 
@@ -167,12 +171,11 @@ impl Vfs {
         self.root.as_fd()
     }
 
-    /// The root as an open directory for a guest's table.
-    pub fn open_root(&self) -> Result<OpenFile> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = rustix::fs::openat(&self.root, c".", flags, Mode::empty()).map_err(host_limit)?;
-        let file = HostFile::looked_at(dir, &self.root_stat, true, false);
-        Ok(OpenFile::Host(file))
+    /// The root as an open directory for a guest's table. It is opened when it is first used for
+    /// more than finding paths, which few programs do.
+    #[must_use]
+    pub fn root_directory(&self) -> OpenFile {
+        OpenFile::Host(HostFile::root(self.root.clone()))
     }
 
     /// This process's own page map, for the kernel; nothing where the host does not give it.
@@ -183,6 +186,10 @@ impl Vfs {
     /// The kernel's private handle; never for a guest.
     pub(super) fn proc_fd(&self) -> &ProcFd {
         &self.proc_fd
+    }
+
+    pub(super) fn executables(&self) -> &Executables {
+        &self.executables
     }
 
     pub(super) fn root_id(&self) -> FileId {

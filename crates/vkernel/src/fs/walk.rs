@@ -326,7 +326,7 @@ impl<'a> Walk<'a> {
                 self.stack.push(Place::Virtual(*node));
             }
             OpenFile::Host(file) if file.kind() == FileKind::Directory => {
-                let fd = file.fd().try_clone_to_owned()?;
+                let fd = file.start().try_clone_to_owned()?;
                 let dev = rustix::fs::fstat(&fd)?.st_dev;
                 self.stack.truncate(1);
                 self.stack.push(Place::Host {

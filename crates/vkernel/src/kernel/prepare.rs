@@ -207,16 +207,13 @@ impl Prepared {
     }
 }
 
-/// Opens the root directory for a program, at the lowest free number that programs' libraries
+/// Gives a program the root directory, at the lowest free number that programs' libraries
 /// look at, unless it is there.
 fn give_root(kernel: &Shared, fds: &mut FdTable, name: &str) -> Result<(), ExecError> {
     if fds.iter().any(|(_, file)| file.preopen_name().is_some()) {
         return Ok(());
     }
-    let root = kernel
-        .vfs
-        .open_root()
-        .map_err(|errno| host(name, "opening the root directory", errno))?;
+    let root = kernel.vfs.root_directory();
     fds.insert_from(Descriptor::preopen(root, b"/"), ROOT_DIR)
         .map_err(|errno| host(name, "handing it the root directory", errno))?;
     Ok(())

@@ -4,7 +4,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use wasmtime::Linker;
 
 use super::MODULE;
-use crate::descriptor::{Descriptor, OpenFile};
+use crate::descriptor::{Descriptor, HostFile, OpenFile};
 use crate::errno::Errno;
 use crate::fs::{io, open::StatusFlags};
 use crate::host_fn;
@@ -43,10 +43,12 @@ pub(super) fn make_pipe(proc: &mut ProcState, flags: u32) -> Result<(u32, u32), 
     let (read, write) = pipe_with(how).map_err(crate::fs::host_limit)?;
     let closing = flags & CLOEXEC != 0;
     let fds = &mut proc.fds;
-    let read = fds.insert(Descriptor::inherited(read)?.closing_on_exec(closing))?;
-    let write =
-        Descriptor::inherited(write).and_then(|file| fds.insert(file.closing_on_exec(closing)));
-    match write {
+    let end = |fd, reads| {
+        let file = Descriptor::new(OpenFile::Host(HostFile::pipe_end(fd, reads)));
+        file.closing_on_exec(closing)
+    };
+    let read = fds.insert(end(read, true))?;
+    match fds.insert(end(write, false)) {
         Ok(write) => Ok((read, write)),
         Err(error) => {
             fds.remove(read)?;

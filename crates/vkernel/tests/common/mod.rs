@@ -22,8 +22,25 @@ use wasm_encoder::{
     InstructionSink, MemorySection, MemoryType, TypeSection, ValType,
 };
 
-/// Function index of the imported `fd_write`.
+/// Function indices of what every program imports.
 pub const FD_WRITE: u32 = 0;
+pub const FD_READ: u32 = 1;
+pub const FD_CLOSE: u32 = 2;
+pub const PIPE: u32 = 3;
+pub const SPAWN: u32 = 4;
+pub const WAIT: u32 = 5;
+
+/// Module, name and number of parameters of each, all `i32` as is the result.
+const IMPORTS: [(&str, &str, usize); 6] = [
+    ("wasi_snapshot_preview1", "fd_write", 4),
+    ("wasi_snapshot_preview1", "fd_read", 4),
+    ("wasi_snapshot_preview1", "fd_close", 1),
+    ("vkernel", "pipe", 2),
+    ("vkernel", "spawn", 2),
+    ("vkernel", "wait", 4),
+];
+const FIRST_ENTRY: u32 = IMPORTS.len() as u32;
+
 const SWITCH: u32 = 0;
 /// Where every program's initial image lies.
 pub const IMAGE: u32 = 1024;
@@ -91,13 +108,12 @@ pub fn wasm(guests: &[Guest], files: &[File]) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], []);
     types.ty().function([ValType::I64; 4], [ValType::I32]);
-    types.ty().function([ValType::I32; 4], [ValType::I32]);
     let mut imports = ImportSection::new();
-    imports.import(
-        "wasi_snapshot_preview1",
-        "fd_write",
-        EntityType::Function(2),
-    );
+    for (at, (module, name, parameters)) in IMPORTS.into_iter().enumerate() {
+        let parameters = vec![ValType::I32; parameters];
+        types.ty().function(parameters, [ValType::I32]);
+        imports.import(module, name, EntityType::Function(2 + at as u32));
+    }
     let mut functions = FunctionSection::new();
     let mut exports = ExportSection::new();
     let mut code = CodeSection::new();
@@ -106,7 +122,7 @@ pub fn wasm(guests: &[Guest], files: &[File]) -> Vec<u8> {
     for (index, guest) in guests.iter().enumerate() {
         functions.function(0);
         let name = format!("{}_start", guest.name);
-        exports.export(&name, ExportKind::Func, index as u32 + 1);
+        exports.export(&name, ExportKind::Func, FIRST_ENTRY + index as u32);
         code.function(&entry(guest, data.len()));
         programs.push(Program {
             name: guest.name.parse().expect("a program name"),
@@ -125,10 +141,11 @@ pub fn wasm(guests: &[Guest], files: &[File]) -> Vec<u8> {
     functions.function(1);
     let dispatcher: Vec<_> = targets
         .iter()
-        .map(|(digest, guest)| (*digest, *guest as u32 + 1))
+        .map(|(digest, guest)| (*digest, FIRST_ENTRY + *guest as u32))
         .collect();
     code.function(&canonical_body(&dispatcher));
-    exports.export("_dispatch", ExportKind::Func, guests.len() as u32 + 1);
+    let dispatch = FIRST_ENTRY + guests.len() as u32;
+    exports.export("_dispatch", ExportKind::Func, dispatch);
     exports.export("memory", ExportKind::Memory, 0);
     exports.export("image", ExportKind::Global, SWITCH);
     let mut memories = MemorySection::new();

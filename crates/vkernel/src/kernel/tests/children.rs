@@ -56,7 +56,7 @@ fn a_child_runs_and_its_status_is_waited_for() {
     let none = -errno(Errno::CHILD);
     assert_eq!(told(&container, &["parent"]), [0, 3 << 8, 1, 6, none]);
     let records = container.records.lock().unwrap();
-    let asked: Vec<_> = records.iter().map(|r| (r.pid, r.path.as_str())).collect();
+    let asked: Vec<_> = records.iter().map(|r| (r.pid, &*r.path)).collect();
     assert_eq!(
         asked,
         [(1, "/bin/parent"), (1, "/bin/three"), (1, "/bin/traps")]
@@ -160,7 +160,7 @@ fn a_child_has_its_own_rights_and_never_its_parents() {
     assert_eq!(told(&container, &["parent"]), [not_capable << 8, 0]);
     let denied: Vec<_> = (container.records.lock().unwrap().iter())
         .filter_map(|record| match &record.decision {
-            Decision::DeniedCall { call } => Some((record.path.clone(), call.clone())),
+            Decision::DeniedCall { call } => Some((record.path.to_string(), call.clone())),
             _ => None,
         })
         .collect();

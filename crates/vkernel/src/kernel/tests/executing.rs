@@ -1,6 +1,6 @@
 //! Execution by digest, seen from outside.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 use crate::audit::Decision;
@@ -113,6 +113,81 @@ fn what_cannot_be_executed_gives_126() {
     }
 }
 
+/// A file that was executed before is not trusted for it: what counts is the file that is there.
+#[test]
+fn each_exec_looks_at_the_file_again() {
+    let container = container();
+    let file = container.root.join("bin/three");
+    let ticket = std::fs::read_to_string(&file).unwrap();
+    let changes: [(&str, &dyn Fn()); 7] = [
+        ("changed in place", &|| std::fs::write(&file, "x").unwrap()),
+        ("longer", &|| {
+            std::fs::write(&file, ticket.clone() + "x").unwrap()
+        }),
+        ("not executable", &|| {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        }),
+        ("another file", &|| {
+            let new = container.root.join("bin/new");
+            write_executable(&new, "x");
+            std::fs::rename(new, &file).unwrap();
+        }),
+        ("a link to another file", &|| {
+            write_executable(&container.root.join("other"), "x");
+            std::fs::remove_file(&file).unwrap();
+            symlink("/other", &file).unwrap();
+        }),
+        ("removed", &|| std::fs::remove_file(&file).unwrap()),
+        ("in a directory that is a link to another", &|| {
+            let bin = container.root.join("bin");
+            std::fs::rename(&bin, container.root.join("elsewhere")).unwrap();
+            std::fs::create_dir_all(container.root.join("tmp/bin")).unwrap();
+            write_executable(&container.root.join("tmp/bin/three"), "x");
+            symlink("tmp/bin", &bin).unwrap();
+        }),
+    ];
+    for (what, change) in changes {
+        for _ in 0..3 {
+            assert_eq!(execute(&container, path("/bin/three")), Ok(3), "{what}");
+        }
+        change();
+        let (code, text) = execute(&container, path("/bin/three")).unwrap_err();
+        let expected = if what == "removed" { 127 } else { 126 };
+        assert_eq!(code, expected, "{what}: {text}");
+        if what.starts_with("in a directory") {
+            break;
+        }
+        let _ = std::fs::remove_file(&file);
+        write_executable(&file, &ticket);
+    }
+}
+
+/// The root that a program is handed is its own: neither where another stands in it nor what another
+/// says about the descriptor can be seen.
+#[test]
+fn the_root_directory_of_one_process_is_not_anothers() {
+    let container = Box::new(&[
+        Guest::new(
+            "changes",
+            r#"(if (call $fd_fdstat_set_flags (i32.const 3) (i32.const 4)) (then unreachable))
+            (drop (call $fd_fdstat_get (i32.const 3) (i32.const 512)))
+            (call $proc_exit (i32.load16_u (i32.const 514)))"#,
+        ),
+        Guest::new(
+            "looks",
+            r#"(drop (call $fd_fdstat_get (i32.const 3) (i32.const 512)))
+            (if (call $fd_readdir (i32.const 3) (i32.const 1024) (i32.const 4096) (i64.const 0) (i32.const 8))
+              (then unreachable))
+            (if (i32.eqz (i32.load (i32.const 8))) (then unreachable))
+            (call $proc_exit (i32.load16_u (i32.const 514)))"#,
+        ),
+    ]);
+    for _ in 0..2 {
+        assert_eq!(container.run(&["changes"]).0, ExitStatus::Code(4));
+        assert_eq!(container.run(&["looks"]).0, ExitStatus::Code(0));
+    }
+}
+
 #[test]
 fn unknown_and_modified_files_are_denied_with_digests_and_recorded() {
     let container = container();
@@ -140,7 +215,7 @@ fn unknown_and_modified_files_are_denied_with_digests_and_recorded() {
     let records = container.records.lock().unwrap();
     let seen: Vec<_> = records
         .iter()
-        .map(|record| (record.path.as_str(), record.decision.clone()))
+        .map(|record| (&*record.path, record.decision.clone()))
         .collect();
     assert_eq!(
         seen,
@@ -150,7 +225,7 @@ fn unknown_and_modified_files_are_denied_with_digests_and_recorded() {
         ]
     );
     assert_eq!(records[0].digest, Some(found));
-    assert_eq!((records[0].container.as_str(), records[0].pid), ("test", 1));
+    assert_eq!((&*records[0].container, records[0].pid), ("test", 1));
     let line = serde_json::to_string(&records[0]).unwrap();
     assert!(line.contains(&format!(r#""digest":"{found}""#)), "{line}");
     assert!(

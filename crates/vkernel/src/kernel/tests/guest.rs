@@ -183,15 +183,15 @@ impl Guest {
 pub struct Box {
     pub kernel: Kernel,
     pub root: PathBuf,
-    pub records: Arc<Mutex<Vec<Record>>>,
+    pub records: Arc<Mutex<Vec<Record<'static>>>>,
     _dir: tempfile::TempDir,
 }
 
-struct Collect(Arc<Mutex<Vec<Record>>>);
+struct Collect(Arc<Mutex<Vec<Record<'static>>>>);
 
 impl AuditSink for Collect {
-    fn record(&self, record: &Record) {
-        self.0.lock().unwrap().push(record.clone());
+    fn record(&self, record: &Record<'_>) {
+        self.0.lock().unwrap().push(record.clone().into_owned());
     }
 }
 

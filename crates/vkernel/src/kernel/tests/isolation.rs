@@ -78,7 +78,7 @@ fn a_call_outside_the_rights_is_refused_and_recorded_once() {
     let denied: Vec<_> = records
         .iter()
         .filter_map(|record| match &record.decision {
-            Decision::DeniedCall { call } => Some((call.as_str(), record.path.as_str())),
+            Decision::DeniedCall { call } => Some((call.as_str(), &*record.path)),
             _ => None,
         })
         .collect();
