@@ -1,23 +1,27 @@
 //! Hooks: programs of the host that the engine runs at points of the lifecycle.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{PipeReader, Read, Seek, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oci_spec::runtime::Hook;
 use rustix::event::{PollFd, PollFlags};
-use rustix::fs::MemfdFlags;
-use rustix::process::{Pid, PidfdFlags};
+use rustix::fs::{MemfdFlags, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal};
 use rustix::time::Timespec;
 use thiserror::Error;
 
 use crate::failure::{Doing, Failure};
 
-/// How much of a hook's standard error an error message shows.
-const SHOWN: u64 = 4096;
+/// How much of the end of a hook's standard error an error message shows.
+const SHOWN: usize = 4096;
+/// How much is read at once; and after the hook's end at most sixteen times, for what it left
+/// behind may write for ever.
+const CHUNK: usize = 64 << 10;
 
 /// Why a hook did not do its work.
 #[derive(Debug, Error)]
@@ -87,13 +91,14 @@ pub fn run(kind: &'static str, hooks: &[Hook], state: &str, cwd: &Path) -> Resul
 fn run_one(kind: &'static str, hook: &Hook, state: &str, cwd: &Path) -> Result<(), HookError> {
     let path = hook.path();
     let doing = || format!("running {kind} hook `{}`", path.display());
-    // A file, not a pipe: a hook that leaves a process behind must not hold the lifecycle up.
-    let mut stderr = memory("hook-stderr").doing(doing)?;
     let mut stdin = memory("hook-state").doing(doing)?;
     stdin
         .write_all(state.as_bytes())
         .and_then(|()| stdin.rewind())
         .doing(doing)?;
+    let (stderr, writer) = std::io::pipe().doing(doing)?;
+    // What a hook leaves behind may keep the pipe open: that must not hold the lifecycle up.
+    rustix::fs::fcntl_setfl(&stderr, OFlags::NONBLOCK).doing(doing)?;
     let mut command = Command::new(path);
     let args = hook.args().as_deref().unwrap_or_default();
     if let Some((name, rest)) = args.split_first() {
@@ -105,14 +110,27 @@ fn run_one(kind: &'static str, hook: &Hook, state: &str, cwd: &Path) -> Result<(
         let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
         command.env(name, value);
     }
+    // SAFETY: one system call, which takes no lock and no memory.
+    unsafe {
+        command.pre_exec(|| {
+            // A hook is nobody's when the runtime is killed.
+            Ok(rustix::process::set_parent_process_death_signal(Some(
+                Signal::KILL,
+            ))?)
+        });
+    }
     let child = command
         .current_dir(cwd)
+        // What it started goes with it where its time is up.
+        .process_group(0)
         .stdin(stdin)
         .stdout(Stdio::null())
-        .stderr(stderr.try_clone().doing(doing)?)
+        .stderr(writer)
         .spawn()
         .doing(doing)?;
-    let Some(status) = wait(child, hook.timeout()).doing(doing)? else {
+    // The command holds its end of the pipe open.
+    drop(command);
+    let Some((status, said)) = wait(child, stderr, hook.timeout()).doing(doing)? else {
         let seconds = hook.timeout().unwrap_or_default();
         return Err(HookError::TimedOut {
             kind,
@@ -123,10 +141,6 @@ fn run_one(kind: &'static str, hook: &Hook, state: &str, cwd: &Path) -> Result<(
     if status.success() {
         return Ok(());
     }
-    let mut said = Vec::new();
-    let length = stderr.seek(SeekFrom::End(0)).unwrap_or(0);
-    let _ = stderr.seek(SeekFrom::Start(length.saturating_sub(SHOWN)));
-    let _ = stderr.take(SHOWN).read_to_end(&mut said);
     let said = String::from_utf8_lossy(&said).trim().to_owned();
     let said = if said.is_empty() {
         said
@@ -145,31 +159,66 @@ fn memory(name: &str) -> Result<File, rustix::io::Errno> {
     rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC).map(File::from)
 }
 
-/// Waits for the hook; none when it had to be killed.
-fn wait(mut child: Child, timeout: Option<i64>) -> std::io::Result<Option<ExitStatus>> {
-    let Some(seconds) = timeout else {
-        return child.wait().map(Some);
-    };
-    let pid = Pid::from_raw(child.id() as i32).ok_or(rustix::io::Errno::SRCH)?;
+/// Waits for the hook, and keeps the end of what it says; none when it had to be killed.
+fn wait(
+    mut child: Child,
+    mut stderr: PipeReader,
+    timeout: Option<i64>,
+) -> std::io::Result<Option<(ExitStatus, Vec<u8>)>> {
+    let pid = Pid::from_raw(child.id() as i32).ok_or(Errno::SRCH)?;
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
-    let deadline = std::time::Instant::now() + Duration::from_secs(seconds.unsigned_abs());
+    let deadline =
+        timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds.unsigned_abs()));
+    let mut said = Vec::new();
+    let mut open = true;
     loop {
-        let left = deadline.saturating_duration_since(std::time::Instant::now());
-        let timeout = Timespec {
-            tv_sec: left.as_secs() as i64,
-            tv_nsec: left.subsec_nanos().into(),
+        let left = deadline.map(|deadline| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            Timespec {
+                tv_sec: left.as_secs() as i64,
+                tv_nsec: left.subsec_nanos().into(),
+            }
+        });
+        let mut ready = [
+            PollFd::new(&pidfd, PollFlags::IN),
+            PollFd::new(&stderr, PollFlags::IN),
+        ];
+        // A pipe that has ended would be ready all the time.
+        let watched = if open {
+            &mut ready[..]
+        } else {
+            &mut ready[..1]
         };
-        match rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout)) {
+        match rustix::event::poll(watched, left.as_ref()) {
             Ok(0) => {
-                child.kill()?;
+                // The group is gone only when the hook has ended this very moment.
+                let _ = rustix::process::kill_process_group(pid, Signal::KILL);
                 child.wait()?;
                 return Ok(None);
             }
-            Ok(_) => return child.wait().map(Some),
-            Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
         }
+        if !ready[0].revents().is_empty() {
+            for _ in 0..16 {
+                if !matches!(listen(&mut stderr, &mut said), Ok(1..)) {
+                    break;
+                }
+            }
+            return Ok(Some((child.wait()?, said)));
+        }
+        open = !matches!(listen(&mut stderr, &mut said), Ok(0));
     }
+}
+
+/// Reads a part of what the hook says, and forgets what an error message would not show.
+fn listen(stderr: &mut PipeReader, said: &mut Vec<u8>) -> std::io::Result<usize> {
+    let mut chunk = vec![0; CHUNK];
+    let got = stderr.read(&mut chunk)?;
+    said.extend_from_slice(&chunk[..got]);
+    said.drain(..said.len().saturating_sub(SHOWN));
+    Ok(got)
 }
 
 #[cfg(test)]
@@ -225,6 +274,31 @@ mod tests {
         let start = std::time::Instant::now();
         run_json(shell("sleep 30 & exit 0")).unwrap();
         assert!(start.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn of_megabytes_the_end_is_shown() {
+        let much = "i=0; while [ $i -lt 400 ]; do printf '%01024d' 7 >&2; i=$((i+1)); done";
+        run_json(shell(much)).unwrap();
+        let message = run_json(shell(&format!("{much}; {much}; echo the end >&2; exit 1")))
+            .unwrap_err()
+            .to_string();
+        assert!(message.ends_with("the end"), "{message}");
+        assert!(message.len() < 2 * SHOWN, "{}", message.len());
+    }
+
+    #[test]
+    fn what_a_hook_started_is_killed_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let pid = dir.path().join("pid");
+        let script = format!("sleep 60 & echo $! > {}; wait", pid.display());
+        let mut hang = shell(&script);
+        hang["timeout"] = json!(1);
+        assert!(matches!(run_json(hang), Err(HookError::TimedOut { .. })));
+        let pid = std::fs::read_to_string(pid).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+        // Gone, or dead and not yet reaped by whoever does that here.
+        assert!(stat.is_err() || stat.unwrap().contains(") Z "), "{pid}");
     }
 
     #[test]
