@@ -13,6 +13,7 @@ mod sandbox;
 mod seccomp;
 mod stats;
 mod sys;
+mod systemd;
 
 use std::process::ExitCode;
 
@@ -88,7 +89,7 @@ fn documents() -> Option<ExitCode> {
 /// The lines that engines read from `--version`.
 fn version() -> String {
     format!(
-        "megarun version {}\nspec: 1.0.2\nvkernel: {}\n+CAP +SECCOMP +MEGABINARY",
+        "megarun version {}\nspec: 1.0.2\nvkernel: {}\n+CAP +SECCOMP +SYSTEMD +MEGABINARY",
         env!("CARGO_PKG_VERSION"),
         megabinary::VKERNEL_VERSION
     )

@@ -55,7 +55,7 @@ pub struct Global {
     /// Log more
     #[arg(long, global = true)]
     pub debug: bool,
-    /// Make cgroups through systemd: not supported
+    /// Make cgroups through systemd
     #[arg(long, global = true)]
     pub systemd_cgroup: bool,
     /// How cgroups are made
@@ -80,7 +80,7 @@ pub struct Global {
 pub enum CgroupManager {
     /// Through the cgroup file systems
     Cgroupfs,
-    /// Through systemd: not supported
+    /// Through systemd, as transient scopes
     Systemd,
     /// Not at all
     Disabled,

@@ -1,6 +1,6 @@
 //! `megarun create`.
 
-use super::{CommandError, has_cgroups, id, node, refuse};
+use super::{CommandError, id, manager, node, refuse};
 use crate::cli::{CreateArgs, Global};
 use crate::config::NodeConfig;
 use crate::container::Store;
@@ -39,6 +39,6 @@ pub fn request<'a>(
         pid_file: args.pid_file,
         console,
         preserved: args.preserve_fds,
-        cgroups: has_cgroups(global),
+        cgroups: manager(global),
     })
 }

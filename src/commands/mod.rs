@@ -18,6 +18,7 @@ use crate::config::NodeConfig;
 use crate::container::{ContainerId, Store};
 use crate::failure::Failure;
 use crate::lifecycle::{LifecycleError, delete, signal, start};
+use crate::sandbox::cgroup::Manager;
 
 /// Why a command failed.
 #[derive(Debug, Error)]
@@ -114,13 +115,6 @@ fn refuse(given: bool, name: &str, why: &str) -> Result<(), CommandError> {
 }
 
 fn check(global: &Global) -> Result<(), CommandError> {
-    if global.systemd_cgroup || global.cgroup_manager == CgroupManager::Systemd {
-        return Err(CommandError::Refused(
-            "--systemd-cgroup is not supported: have the engine use cgroupfs (podman: \
-             --cgroup-manager=cgroupfs; containerd: SystemdCgroup = false)"
-                .to_owned(),
-        ));
-    }
     refuse(
         global.rootless == "true",
         "--rootless=true",
@@ -136,8 +130,12 @@ fn node(global: &Global) -> Result<NodeConfig, CommandError> {
     Ok(NodeConfig::load(global.node_config.as_deref())?)
 }
 
-fn has_cgroups(global: &Global) -> bool {
-    global.cgroup_manager != CgroupManager::Disabled
+fn manager(global: &Global) -> Manager {
+    match global.cgroup_manager {
+        CgroupManager::Disabled => Manager::Nobody,
+        CgroupManager::Cgroupfs if !global.systemd_cgroup => Manager::Files,
+        CgroupManager::Cgroupfs | CgroupManager::Systemd => Manager::Systemd,
+    }
 }
 
 /// Prints a value as indented JSON with a newline, as crun and runc do.

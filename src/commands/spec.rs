@@ -120,14 +120,15 @@ fn document() -> Value {
 #[cfg(test)]
 mod tests {
     use crate::lifecycle::plan::Plan;
+    use crate::sandbox::cgroup::Manager;
 
     #[test]
     fn what_it_writes_is_what_create_accepts() {
         let spec = serde_json::from_value(super::document()).unwrap();
-        Plan::new(&spec, &"c1".parse().unwrap(), false).unwrap();
+        Plan::new(&spec, &"c1".parse().unwrap(), Manager::Nobody).unwrap();
         let mut document = super::document();
         super::for_ordinary_users(&mut document);
         let spec = serde_json::from_value(document).unwrap();
-        Plan::new(&spec, &"c1".parse().unwrap(), false).unwrap();
+        Plan::new(&spec, &"c1".parse().unwrap(), Manager::Nobody).unwrap();
     }
 }

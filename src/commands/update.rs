@@ -28,6 +28,9 @@ pub fn run(args: &UpdateArgs, store: &Store) -> Result<(), CommandError> {
         (Some(record), status) if status.can_signal() => record,
         (_, status) => return Err(LifecycleError::NotRunning { id, status }.into()),
     };
+    if let Some(unit) = &record.cgroup.unit {
+        unit.update(&resources, record.cgroup.version())?;
+    }
     // Engines send the whole document again; rules for devices cannot be changed under a process.
     Ok(record.cgroup.apply(&resources, false)?)
 }

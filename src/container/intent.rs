@@ -8,11 +8,16 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::systemd::Unit;
+
 /// `intent.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
     /// The cgroup directories, one for each hierarchy.
     pub cgroups: Vec<IntendedCgroup>,
+    /// The scope of systemd's that they belong to.
+    #[serde(default)]
+    pub unit: Option<Unit>,
 }
 
 /// A cgroup directory that create makes.

@@ -27,6 +27,7 @@ use crate::failure::Doing;
 use crate::init;
 use crate::init::channel::Message;
 use crate::init::request::{self, Entry, Guest, Handing, ProcessRequest, Request};
+use crate::sandbox::cgroup::Manager;
 use crate::sandbox::{hooks, namespaces, terminal};
 
 /// What is asked for.
@@ -47,8 +48,8 @@ pub struct Create<'a> {
     pub console: Console,
     /// `--preserve-fds`.
     pub preserved: u32,
-    /// Whether there are cgroups.
-    pub cgroups: bool,
+    /// Who makes cgroups.
+    pub cgroups: Manager,
 }
 
 /// Who takes the terminal's master side.
@@ -124,7 +125,7 @@ fn native(record: &Record) -> request::Native {
 pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     // Nothing of the host changes before all of this has held.
     let mut bundle = Bundle::load(&request.bundle, request.config.as_deref())?;
-    let plan = Plan::new(&bundle.spec, &request.id, request.cgroups)?;
+    let mut plan = Plan::new(&bundle.spec, &request.id, request.cgroups)?;
     let console = console(&bundle, request.console)?;
     let payload = Payload::of(&bundle, request.node)?;
     if !matches!(payload, Payload::Native) {
@@ -155,9 +156,14 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     plan.cgroup.check_unused()?;
     unmade.intent = plan.cgroup.intent();
     dir.write_intent(&unmade.intent)?;
+    let holder = plan.start_unit()?;
+    if holder.is_some() {
+        unmade.intent = plan.cgroup.intent();
+        dir.write_intent(&unmade.intent)?;
+    }
     unmade.intent = plan.cgroup.make()?;
     dir.write_intent(&unmade.intent)?;
-    if request.cgroups {
+    if request.cgroups != Manager::Nobody {
         plan.cgroup.apply(&plan.resources, true)?;
     }
 
@@ -204,7 +210,9 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
         title: &title,
         channel,
     })?;
-    // The child has its own: with these closed, each side notices the end of the other.
+    // Its process is in the scope now. The child has its own of what is handed over: with these
+    // closed, each side notices the end of the other.
+    drop(holder);
     drop(handing);
     record.process = inside.process;
     finish(&request.pid_file, &bundle, record, inside, &mut unmade)

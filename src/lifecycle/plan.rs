@@ -13,13 +13,14 @@ use crate::failure::Doing;
 use crate::init::request::{Build, Handing};
 use crate::sandbox::cgroup::detect::Hierarchies;
 use crate::sandbox::cgroup::resources;
-use crate::sandbox::cgroup::{self, CgroupPaths};
+use crate::sandbox::cgroup::{self, CgroupError, CgroupPaths, Manager};
 use crate::sandbox::mounts::idmap::Mappings;
 use crate::sandbox::mounts::prepare;
 use crate::sandbox::mounts::{Source, options};
 use crate::sandbox::namespaces::{NamespaceError, Namespaces};
 use crate::sandbox::{devices, hooks, sysctl};
 use crate::sys::mount_attr::{self, Attr};
+use crate::systemd::{Holder, Unit, Whose};
 
 /// There where the host's kernel enforces or at least knows SELinux.
 const SELINUX: &str = "/sys/fs/selinux/enforce";
@@ -42,7 +43,7 @@ pub struct Plan {
 
 impl Plan {
     /// Checks everything that can be checked before something is made.
-    pub fn new(spec: &Spec, id: &ContainerId, cgroups: bool) -> Result<Self, LifecycleError> {
+    pub fn new(spec: &Spec, id: &ContainerId, manager: Manager) -> Result<Self, LifecycleError> {
         supported::check(spec)?;
         supported::mount_label(spec, std::path::Path::new(SELINUX).exists())?;
         let empty = Linux::default();
@@ -90,14 +91,22 @@ impl Plan {
             crate::seccomp::compile(profile)?;
         }
         let resources = linux.resources().clone().unwrap_or_default();
-        let cgroup = match cgroups {
-            true => {
-                let relative = cgroup::relative_path(linux.cgroups_path().as_deref(), id)?;
+        let cgroups_path = linux.cgroups_path().as_deref();
+        let cgroup = match manager {
+            Manager::Files => {
+                let relative = cgroup::relative_path(cgroups_path, id)?;
                 Hierarchies::mounted()?.paths(&relative)
             }
-            false => CgroupPaths::default(),
+            Manager::Systemd => {
+                let unit = Unit::of(cgroups_path, id, Whose::own())?;
+                CgroupPaths {
+                    unit: Some(unit.clone()),
+                    ..Hierarchies::mounted()?.paths(&unit.path())
+                }
+            }
+            Manager::Nobody => CgroupPaths::default(),
         };
-        if cgroups {
+        if manager != Manager::Nobody {
             resources::writes(&resources, cgroup.version())?;
             cgroup::devices::rules(resources.devices().as_deref().unwrap_or_default())?;
         }
@@ -109,6 +118,19 @@ impl Plan {
             gids,
             sysctl,
         })
+    }
+
+    /// Has systemd make the scope, where the cgroup is to be one: the cgroups are then below
+    /// wherever systemd has put it.
+    pub fn start_unit(&mut self) -> Result<Option<Holder>, LifecycleError> {
+        let Some(unit) = self.cgroup.unit.take() else {
+            return Ok(None);
+        };
+        let holder = unit.start(&self.resources, self.cgroup.version())?;
+        let path = holder.path(&unit).map_err(CgroupError::from)?;
+        self.cgroup = Hierarchies::mounted()?.paths(&path);
+        self.cgroup.unit = Some(unit);
+        Ok(Some(holder))
     }
 
     /// Opens everything that the child gets from the host. The cgroups must exist by now.
@@ -253,7 +275,8 @@ mod tests {
         for (engine, text) in SAMPLES {
             let spec: Spec = serde_json::from_str(text).unwrap();
             let id = "c1".parse().unwrap();
-            let plan = Plan::new(&spec, &id, true).unwrap_or_else(|e| panic!("{engine}: {e}"));
+            let plan =
+                Plan::new(&spec, &id, Manager::Files).unwrap_or_else(|e| panic!("{engine}: {e}"));
             assert!(plan.cgroup.all().next().is_some(), "{engine}");
             for mount in spec.mounts().iter().flatten() {
                 let kind = mount.typ().as_deref().unwrap_or_default();

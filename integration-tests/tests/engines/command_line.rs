@@ -304,10 +304,6 @@ fn what_is_not_done_is_refused_by_name() {
             "--l3-cache-schema",
         ),
         (&["--rootless", "true", "state", "refused"], "--rootless"),
-        (
-            &["--systemd-cgroup", "state", "refused"],
-            "--systemd-cgroup",
-        ),
         (&["create", "--no-pivot", "x"], "--no-pivot"),
     ] {
         let refused = ours.run(args);

@@ -34,6 +34,7 @@ impl Hierarchies {
         CgroupPaths {
             v1: v1.collect(),
             v2: self.v2.as_ref().map(|point| point.join(relative)),
+            unit: None,
         }
     }
 

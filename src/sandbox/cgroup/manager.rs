@@ -58,13 +58,17 @@ impl CgroupPaths {
         });
         Intent {
             cgroups: cgroups.collect(),
+            unit: self.unit.clone(),
         }
     }
 
     /// Makes the directories; the intent with their inodes is for the caller to record before any
     /// process enters them.
     pub fn make(&self) -> Result<Intent, CgroupError> {
-        let mut made = Intent::default();
+        let mut made = Intent {
+            unit: self.unit.clone(),
+            ..Intent::default()
+        };
         for at in &self.v1 {
             let cpuset = at
                 .controllers
@@ -271,6 +275,12 @@ impl Intent {
         for cgroup in &self.cgroups {
             remove(&cgroup.path, ours(cgroup), deadline)?;
         }
+        // Without processes it has ended: what is left is to have it forgotten.
+        if let Some(unit) = &self.unit
+            && let Err(error) = unit.stop()
+        {
+            log::warn!("{error}");
+        }
         Ok(())
     }
 }
@@ -380,6 +390,9 @@ fn enable(leaf: &Path, controller: &str) -> Result<(), ()> {
         fs::read_to_string(dir.join("cgroup.controllers"))
             .is_ok_and(|list| list.split_ascii_whitespace().any(|name| name == controller))
     };
+    if has(leaf) {
+        return Ok(());
+    }
     let mut ancestors: Vec<&Path> = leaf.ancestors().skip(1).collect();
     ancestors.reverse();
     for dir in ancestors {

@@ -17,6 +17,18 @@ use thiserror::Error;
 
 use crate::container::ContainerId;
 use crate::failure::Failure;
+use crate::systemd::{BusError, Unit};
+
+/// Who makes cgroups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manager {
+    /// This program, in the cgroup file systems.
+    Files,
+    /// systemd.
+    Systemd,
+    /// Nobody: there are none.
+    Nobody,
+}
 
 /// The cgroup directories of one container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +37,9 @@ pub struct CgroupPaths {
     pub v1: Vec<V1Path>,
     /// The one in the v2 hierarchy, if that is mounted.
     pub v2: Option<PathBuf>,
+    /// The scope of systemd's that they belong to.
+    #[serde(default)]
+    pub unit: Option<Unit>,
 }
 
 /// A container's directory in one v1 hierarchy.
@@ -76,6 +91,9 @@ pub enum CgroupError {
         /// `frozen` or `thawed`.
         wanted: &'static str,
     },
+    /// systemd did not do it.
+    #[error(transparent)]
+    Systemd(#[from] BusError),
     /// There is no freezer.
     #[error("the container has no cgroup with a freezer: it cannot be paused")]
     NoFreezer,
