@@ -13,4 +13,5 @@ pub mod node;
 #[cfg(feature = "reference")]
 pub mod reference;
 pub mod scratch;
+pub mod stepper;
 pub mod subject;

@@ -1,5 +1,6 @@
-//! Killing create at many points, two creates of one id, no space for state: nothing is left, and
-//! the id can be used again.
+//! Two creates of one id, create beside delete, no space for state, a state directory that cannot be
+//! written, hooks that fail, cgroups that vanish, many containers: nothing is left, and the id can be
+//! used again. Being killed is `lifecycle_killed.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it must not go on")]
 
@@ -8,22 +9,11 @@ mod containers;
 use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::sync::Mutex;
-use std::time::Duration;
 
-use containers::{Node, cgroups_of, unique, wait_until};
+use containers::{Node, cgroups_of, unique};
 
 /// Their points in time are worth most when nothing else runs: one at a time.
 static ALONE: Mutex<()> = Mutex::new(());
-
-/// Mounts of the host that concern the node's directory.
-fn mounts(node: &Node) -> usize {
-    let path = node.dir.path().display().to_string();
-    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    mountinfo
-        .lines()
-        .filter(|line| line.contains(&path))
-        .count()
-}
 
 /// Pids of a container's processes that live, the waiting one included.
 fn inside(id: &str) -> BTreeSet<String> {
@@ -37,54 +27,6 @@ fn inside(id: &str) -> BTreeSet<String> {
         })
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect()
-}
-
-#[test]
-fn a_create_that_is_killed_at_any_point_leaves_nothing_that_delete_does_not_remove() {
-    let _alone = ALONE
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    let node = Node::new();
-    let id = unique("killed");
-    let bundle = node.bundle("b", &["/bin/loop"]).named(&id);
-    // Compiles once, so that the points below lie in create itself.
-    node.create(&bundle, &id).success();
-    node.run(&["delete", "--force", &id]).success();
-    let path = bundle.path.to_str().unwrap();
-    let mut outcomes = BTreeSet::new();
-    for step in 0..60 {
-        let mut create = node
-            .command(&["create", "--bundle", path, &id])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_micros(step * 500));
-        let _ = create.kill();
-        create.wait().unwrap();
-        let state = node.run(&["state", &id]);
-        outcomes.insert(state.code);
-        if state.code != 0 {
-            // Not created: whoever waited inside died with its creator.
-            wait_until("the process inside is gone", || inside(&id).is_empty());
-        }
-        if step % 2 == 0 {
-            node.run(&["delete", "--force", &id]).success();
-        } else if state.code != 0 {
-            // Or the next create clears up by itself.
-            node.create(&bundle, &id).success();
-            node.run(&["delete", "--force", &id]).success();
-        } else {
-            node.run(&["delete", "--force", &id]).success();
-        }
-        node.assert_nothing_left(&id);
-        wait_until("the process inside is gone", || inside(&id).is_empty());
-    }
-    assert!(
-        outcomes.len() > 1,
-        "every create was killed on the same side of its end"
-    );
-    assert_eq!(mounts(&node), 0);
 }
 
 #[test]
@@ -204,4 +146,139 @@ fn a_create_that_fails_late_unmakes_everything() {
         "what createRuntime made is undone by poststop"
     );
     assert!(cgroups_of(&id).is_empty());
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written_is_named() {
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let node = Node::new();
+    let id = unique("readonly");
+    let bundle = node.bundle("b", &["/bin/loop"]).named(&id);
+    let root = node.at("run");
+    std::fs::create_dir_all(&root).unwrap();
+    let mount = |args: &[&str]| {
+        let status = std::process::Command::new(args[0])
+            .args(&args[1..])
+            .status();
+        assert!(status.unwrap().success(), "{args:?}");
+    };
+    let root_text = root.to_str().unwrap();
+    mount(&[
+        "mount",
+        "-t",
+        "tmpfs",
+        "-o",
+        "ro,mode=700",
+        "tmpfs",
+        root_text,
+    ]);
+    let output = node.create(&bundle, &id);
+    mount(&["umount", root_text]);
+    output.refused(&["Read-only file system", root_text]);
+    node.assert_nothing_left(&id);
+    assert!(inside(&id).is_empty());
+}
+
+#[test]
+fn cgroups_that_vanish_are_no_obstacle_to_delete() {
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let node = Node::new();
+    let id = unique("vanish");
+    let bundle = node.bundle("b", &["/bin/exit7"]).named(&id);
+    node.create(&bundle, &id).success();
+    node.run(&["start", &id]).success();
+    node.wait_for(&id, "stopped");
+    for dir in cgroups_of(&id) {
+        std::fs::remove_dir(dir).unwrap();
+    }
+    assert_eq!(node.status(&id), "stopped");
+    node.run(&["delete", &id]).success();
+    node.assert_nothing_left(&id);
+}
+
+#[test]
+fn a_create_beside_deletes_is_whole_or_nothing() {
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let node = Node::new();
+    let id = unique("beside");
+    let bundle = node.bundle("b", &["/bin/loop"]).named(&id);
+    let path = bundle.path.to_str().unwrap();
+    for _ in 0..10 {
+        let start = |args: &[&str]| {
+            let mut command = node.command(args);
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            command.spawn().unwrap()
+        };
+        let mut all = [
+            start(&["create", "--bundle", path, &id]),
+            start(&["delete", "--force", &id]),
+            start(&["delete", "--force", &id]),
+        ];
+        let created = all[0].wait().unwrap().success();
+        for delete in &mut all[1..] {
+            delete.wait().unwrap();
+        }
+        // Deleted when it was there, or never made: what says it is there can be started.
+        if created && node.run(&["state", &id]).code == 0 {
+            node.run(&["start", &id]).success();
+        }
+        node.run(&["delete", "--force", &id]).success();
+        node.assert_nothing_left(&id);
+        assert!(inside(&id).is_empty());
+    }
+}
+
+#[test]
+fn two_hundred_at_once_and_hundreds_in_turn_leave_nothing() {
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let node = Node::new();
+    let base = unique("many");
+    let bundle = node.bundle("b", &["/bin/exit7"]);
+    bundle.edit(|config| {
+        // Each has its own, of its id.
+        config["linux"]
+            .as_object_mut()
+            .unwrap()
+            .remove("cgroupsPath");
+    });
+    let before = std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let turn = |id: &str| {
+        node.create(&bundle, id).success();
+        node.run(&["start", id]).success();
+        node.run(&["delete", "--force", id]).success();
+    };
+    (0..300).for_each(|n| turn(&format!("{base}-turn-{n}")));
+    let ids: Vec<String> = (0..200).map(|n| format!("{base}-{n}")).collect();
+    for id in &ids {
+        node.create(&bundle, id).success();
+    }
+    let listed = node.run(&["list", "-q"]).success().out;
+    assert_eq!(listed.lines().count(), ids.len());
+    for id in &ids {
+        node.run(&["start", id]).success();
+    }
+    for id in &ids {
+        node.run(&["delete", "--force", id]).success();
+    }
+    assert_eq!(std::fs::read_dir(node.at("run")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir("/proc/self/fd").unwrap().count(), before);
+    for hierarchy in std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
+        let left = std::fs::read_dir(hierarchy.path())
+            .into_iter()
+            .flatten()
+            .flatten();
+        let left: Vec<_> = left
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| name.contains(&base))
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
 }
