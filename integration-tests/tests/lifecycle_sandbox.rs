@@ -120,10 +120,11 @@ fn identity_capabilities_and_limits() {
     let bundle = node.bundle("b", &["/bin/loop"]).named(&id);
     bundle.edit(|config| {
         config["process"]["user"] = json!({"uid": 1000, "gid": 1001, "additionalGids": [7, 8], "umask": 63});
-        let all = json!(["CAP_KILL", "CAP_CHOWN"]);
+        // Nothing in the virtual kernel can make use of CAP_KILL.
+        let all = json!(["CAP_KILL", "CAP_CHOWN", "CAP_FOWNER"]);
+        let some = json!(["CAP_KILL", "CAP_FOWNER"]);
         config["process"]["capabilities"] = json!({
-            "bounding": all, "permitted": all, "effective": all,
-            "inheritable": ["CAP_KILL"], "ambient": ["CAP_KILL"]
+            "bounding": all, "permitted": all, "effective": all, "inheritable": some, "ambient": some
         });
         config["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 100}, {"type": "RLIMIT_CORE", "soft": 0, "hard": 0}]);
         config["process"]["oomScoreAdj"] = json!(500);
@@ -142,9 +143,15 @@ fn identity_capabilities_and_limits() {
     assert_eq!(status_field(pid, "Groups"), "7 8");
     assert_eq!(status_field(pid, "Umask"), "0077");
     // A user keeps the ambient ones alone, as after an exec.
-    assert_eq!(status_field(pid, "CapEff"), format!("{:016x}", 1 << 5));
-    assert_eq!(status_field(pid, "CapPrm"), format!("{:016x}", 1 << 5));
-    assert_eq!(status_field(pid, "CapBnd"), format!("{:016x}", 1 << 5 | 1));
+    for (set, expected) in [
+        ("CapEff", 1 << 3),
+        ("CapPrm", 1 << 3),
+        ("CapBnd", 1 << 3 | 1),
+        ("CapInh", 0),
+        ("CapAmb", 0),
+    ] {
+        assert_eq!(status_field(pid, set), format!("{expected:016x}"), "{set}");
+    }
     assert_eq!(status_field(pid, "NoNewPrivs"), "1");
     assert_eq!(
         fs::read_to_string(format!("/proc/{pid}/oom_score_adj"))

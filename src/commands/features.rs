@@ -11,6 +11,7 @@ pub fn run() -> Result<(), CommandError> {
 }
 
 fn document() -> Value {
+    let (vital, spare) = crate::seccomp::wall::needed();
     json!({
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.2.0",
@@ -19,7 +20,7 @@ fn document() -> Value {
         "linux": {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"],
             "capabilities": crate::sandbox::capabilities::names(),
-            "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false},
+            "cgroup": {"v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": false},
             "seccomp": {
                 "enabled": true,
                 "actions": [
@@ -38,7 +39,10 @@ fn document() -> Value {
         },
         "annotations": {
             "dev.megarun.version": env!("CARGO_PKG_VERSION"),
-            "dev.megarun.vkernel": megabinary::VKERNEL_VERSION
+            "dev.megarun.vkernel": megabinary::VKERNEL_VERSION,
+            // What a seccomp profile must let through, and what it may deny but not kill for.
+            "dev.megarun.seccomp.needed": vital.join(","),
+            "dev.megarun.seccomp.notKilled": spare.join(",")
         }
     })
 }

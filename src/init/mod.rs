@@ -19,7 +19,7 @@ use std::io::{Read, Seek};
 use std::os::fd::{AsFd, OwnedFd};
 
 use oci_spec::runtime::Process;
-use rustix::process::Signal;
+use rustix::process::{DumpableBehavior, Signal};
 use thiserror::Error;
 
 use crate::failure::{Doing, Failure};
@@ -32,7 +32,7 @@ use channel::{Channel, Message};
 use guest::GuestError;
 use native::NativeError;
 use prepared::Prepared;
-use request::{Entry, Handed, ProcessRequest, Request};
+use request::{Entry, Handed, Payload, ProcessRequest, Request};
 
 /// Why the process could not become the container's.
 #[derive(Debug, Error)]
@@ -135,7 +135,11 @@ fn run(channel: &Channel, entry: Entry, process: ProcessRequest) -> Result<Ready
     drop(console);
     enter_working_directory(&process.config)?;
     take_name(&process.config);
-    let filter = process.seccomp.as_ref().map(seccomp::compile).transpose()?;
+    let compile = match process.payload {
+        Payload::Native(_) => seccomp::compile,
+        Payload::Sandbox | Payload::Guest(_) => seccomp::compile_for_guests,
+    };
+    let filter = process.seccomp.as_ref().map(compile).transpose()?;
     if let Some(domain) = process.personality {
         personality::set(domain).doing(|| "setting linux.personality")?;
     }
@@ -204,8 +208,10 @@ fn confine(
             become_user(channel, process, Runs::Native)?;
         }
         Prepared::Sandbox | Prepared::Guest(_) => {
-            let wall = seccomp::wall::program()?;
+            let wall = seccomp::wall::program(std::process::id())?;
             become_user(channel, process, Runs::Guests)?;
+            rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+                .doing(|| "closing the process's memory to others")?;
             // The wall first: config.json's profile may forbid to load another.
             seccomp::load(&wall)?;
             load(&filter)?;

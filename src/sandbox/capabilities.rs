@@ -35,19 +35,27 @@ impl Sets {
         }
     }
 
-    /// The sets as an exec would leave them to a program without capabilities of its own, which is
-    /// what config.json's writer counts on (capabilities(7)): a user other than root keeps the
-    /// ambient ones alone. Nothing is executed here after the user has changed, so it is done by
-    /// hand; root gets what config.json says and no more.
-    pub fn after_exec(self, user: u32) -> Self {
+    /// The sets of the virtual kernel's process. First as an exec would leave them to a program
+    /// without capabilities of its own, which is what config.json's writer counts on
+    /// (capabilities(7)): a user other than root keeps the ambient ones alone. Nothing is executed
+    /// here after the user has changed, so it is done by hand. Then without those that no host
+    /// call can make use of ([`USEFUL`]); and since nothing is executed later either, there is
+    /// nothing to inherit.
+    pub fn for_guests(self, user: u32) -> Self {
         let ambient = self.ambient & self.permitted & self.inheritable;
-        match user {
-            0 => self,
-            _ => Self {
-                effective: ambient,
-                permitted: ambient,
-                ..self
-            },
+        let (effective, permitted) = match user {
+            0 => (self.effective, self.permitted),
+            _ => (ambient, ambient),
+        };
+        let useful = USEFUL
+            .iter()
+            .fold(0, |bits, capability| bits | 1 << number(*capability));
+        Self {
+            bounding: self.bounding & useful,
+            effective: effective & useful,
+            permitted: permitted & useful,
+            inheritable: 0,
+            ambient: 0,
         }
     }
 
@@ -101,6 +109,17 @@ impl Sets {
         Ok(())
     }
 }
+
+/// What guests' files and sockets can need of those that config.json grants: root reads, writes and
+/// owns what is not its own, and binds low ports. Everything else is for calls that the second wall
+/// ([`crate::seccomp::wall`]) kills for anyway.
+const USEFUL: [Capability; 5] = [
+    Capability::Chown,
+    Capability::DacOverride,
+    Capability::DacReadSearch,
+    Capability::Fowner,
+    Capability::NetBindService,
+];
 
 /// All capabilities in the order of the kernel's numbers (`linux/capability.h`).
 const ORDER: [Capability; 41] = {
@@ -196,21 +215,36 @@ mod tests {
             inheritable: 3,
             ambient: 5,
         };
-        assert_eq!(sets.after_exec(0), sets);
-        let user = sets.after_exec(1000);
+        assert_eq!(sets.for_guests(0).effective, 7);
+        let user = sets.for_guests(1000);
         // Ambient only where it is inheritable too.
-        assert_eq!(
-            (user.effective, user.permitted, user.inheritable),
-            (1, 1, 3)
-        );
-        assert_eq!(user.bounding, 7);
-        assert_eq!(user.limited_to(u64::MAX).ambient, 1);
+        assert_eq!((user.effective, user.permitted, user.bounding), (1, 1, 7));
         let plain = Sets {
             inheritable: 0,
             ambient: 0,
             ..sets
         };
-        assert_eq!(plain.after_exec(1).permitted, 0);
+        assert_eq!(plain.for_guests(1).permitted, 0);
+    }
+
+    #[test]
+    fn guests_leave_what_they_cannot_use() {
+        let all = u64::MAX >> 23;
+        let sets = Sets {
+            bounding: all,
+            effective: all,
+            permitted: all,
+            inheritable: all,
+            ambient: all,
+        };
+        for user in [0, 1000] {
+            let left = sets.for_guests(user);
+            // chown, dac_override, dac_read_search, fowner, net_bind_service.
+            let expected = 0b1111 | 1 << 10;
+            assert_eq!((left.effective, left.permitted), (expected, expected));
+            assert_eq!(left.bounding, expected);
+            assert_eq!((left.inheritable, left.ambient), (0, 0));
+        }
     }
 
     #[test]

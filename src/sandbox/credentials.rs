@@ -32,7 +32,7 @@ pub fn apply(process: &Process, runs: Runs) -> Result<(), Failure> {
     }
     let sets = Sets::parse(process.capabilities().as_ref());
     let sets = match runs {
-        Runs::Guests => sets.after_exec(process.user().uid()),
+        Runs::Guests => sets.for_guests(process.user().uid()),
         Runs::Native => sets,
     };
     sets.drop_bounding()?;

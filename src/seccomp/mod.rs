@@ -44,6 +44,12 @@ pub enum SeccompError {
         "linux.seccomp: the profile compiles to {0} instructions, the kernel takes 4096; use fewer argument conditions"
     )]
     TooLong(usize),
+    /// The virtual kernel could not live under the profile.
+    #[error(
+        "linux.seccomp: the profile denies `{0}`, which the virtual kernel needs; allow it \
+         (`megarun features` lists all that it needs)"
+    )]
+    Missing(String),
     /// The kernel did not take the filter.
     #[error("loading the seccomp filter: {0}")]
     Load(std::io::Error),
@@ -52,6 +58,13 @@ pub enum SeccompError {
 /// Compiles a profile. Pure: the result depends on nothing but the profile.
 pub fn compile(profile: &LinuxSeccomp) -> Result<Program, SeccompError> {
     Program::from_policy(&Policy::from_profile(profile)?)
+}
+
+/// Compiles a profile for a process of the virtual kernel, which has needs of its own.
+pub fn compile_for_guests(profile: &LinuxSeccomp) -> Result<Program, SeccompError> {
+    let mut policy = Policy::from_profile(profile)?;
+    wall::fit(&mut policy)?;
+    Program::from_policy(&policy)
 }
 
 #[cfg(test)]

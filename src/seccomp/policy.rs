@@ -46,7 +46,6 @@ pub enum Op {
 
 impl Condition {
     /// Whether the arguments of a call satisfy the condition.
-    #[cfg(test)]
     pub fn holds(&self, args: &[u64; 6]) -> bool {
         let arg = args[usize::from(self.index)];
         match self.op {
@@ -118,7 +117,6 @@ impl Policy {
 
     /// The answer for a call: the obvious implementation that the compiled
     /// program is tested against.
-    #[cfg(test)]
     pub fn evaluate(&self, nr: u32, args: &[u64; 6]) -> Ret {
         let Some(decision) = self.decisions.get(&nr) else {
             return self.default;
