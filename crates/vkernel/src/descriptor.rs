@@ -15,6 +15,7 @@ use crate::fs::judge::{self, FsClass};
 use crate::fs::kind::FileKind;
 use crate::fs::rights::FdRights;
 use crate::fs::vnode::VNode;
+use crate::net::{local::Bound, sock};
 
 /// What an open file is made of.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct HostFile {
     read: bool,
     write: bool,
     terminal: bool,
+    /// The name of a local socket that a guest made.
+    bound: OnceLock<Bound>,
 }
 
 #[derive(Debug)]
@@ -52,6 +55,7 @@ impl HostFile {
             read: true,
             write: false,
             terminal: false,
+            bound: OnceLock::new(),
         }
     }
 
@@ -65,7 +69,8 @@ impl HostFile {
     }
 
     /// Takes a descriptor handed in from outside (standard streams, preserved descriptors):
-    /// pipes and sockets are fine as well, but neither procfs nor a control file system.
+    /// pipes and sockets of the families that guests may have are fine as well, but neither procfs
+    /// nor a control file system.
     pub fn inherited(fd: OwnedFd) -> Result<HostFile> {
         match judge::class_of(&fd)? {
             FsClass::Ordinary | FsClass::Unnamed => Self::judged(fd),
@@ -93,6 +98,7 @@ impl HostFile {
             read,
             write,
             terminal: kind == FileKind::CharDevice && rustix::termios::isatty(&fd),
+            bound: OnceLock::new(),
             fd: Handle::Open(fd),
         }
     }
@@ -106,6 +112,9 @@ impl HostFile {
         {
             kind = FileKind::DatagramSocket;
         }
+        if kind.is_socket() && !sock::is_fit(&fd) {
+            return Err(Errno::ACCES);
+        }
         let flags = rustix::fs::fcntl_getfl(&fd)?;
         if flags.contains(OFlags::PATH) {
             return Err(Errno::BADF);
@@ -117,6 +126,7 @@ impl HostFile {
             read: mode != OFlags::WRONLY,
             write: mode != OFlags::RDONLY,
             terminal,
+            bound: OnceLock::new(),
             fd: Handle::Open(fd),
         })
     }
@@ -169,6 +179,12 @@ impl HostFile {
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         self.terminal
+    }
+
+    /// Keeps the name of a local socket for as long as it is open; it has only one.
+    pub(crate) fn keep_name(&self, name: Bound) {
+        // The host's kernel has refused a second.
+        let _ = self.bound.set(name);
     }
 
     /// Whether an operation on it may wait for somebody else: everything but files and

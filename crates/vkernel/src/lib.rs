@@ -18,6 +18,7 @@ pub mod image;
 pub mod kernel;
 pub mod kill;
 pub mod memory;
+pub mod net;
 pub mod plan;
 pub mod process;
 pub mod rights;

@@ -13,6 +13,7 @@ use crate::fs::{Context, Vfs};
 use crate::kernel::System;
 use crate::kill::KillToken;
 use crate::memory::Laid;
+use crate::plan::NetworkPolicy;
 use crate::rights::{HostCall, HostCallSet};
 
 /// How a process ends other than by returning from its entry point or by a trap.
@@ -88,6 +89,8 @@ pub struct ProcState {
     pub fds: FdTable,
     /// The container's file system, shared by all processes.
     pub vfs: Arc<Vfs>,
+    /// What sockets it may have.
+    pub networking: NetworkPolicy,
     /// The largest size in bytes a file may get by this process (`RLIMIT_FSIZE`).
     pub file_size_limit: u64,
     /// Its signals, and how others reach it.

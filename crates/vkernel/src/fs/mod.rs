@@ -7,6 +7,7 @@
 //!
 //! The actions are plain functions over descriptors; the WebAssembly side is in [`crate::wasi`].
 
+mod access;
 pub mod dir;
 mod executables;
 pub mod io;
@@ -19,7 +20,6 @@ pub mod poll;
 mod procfd;
 pub mod resolve;
 pub mod rights;
-pub mod sock;
 mod vfile;
 mod vfs;
 pub mod vnode;

@@ -21,6 +21,7 @@ const NUMBER: usize = 12;
 #[derive(Debug)]
 pub struct ProcFd {
     dir: OwnedFd,
+    at_its_path: bool,
 }
 
 impl ProcFd {
@@ -32,7 +33,10 @@ impl ProcFd {
         if let Ok(dir) = mounted
             && let Ok(handle) = Self::from_dir(dir)
         {
-            return Ok(handle);
+            return Ok(ProcFd {
+                at_its_path: Self::is_mounted_at_proc(&handle.dir),
+                ..handle
+            });
         }
         let context = rustix::mount::fsopen(c"proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
         rustix::mount::fsconfig_create(context.as_fd())?;
@@ -52,7 +56,10 @@ impl ProcFd {
         if class_of(&dir).map_err(|_| foreign())? != FsClass::Proc {
             return Err(foreign());
         }
-        let handle = ProcFd { dir };
+        let handle = ProcFd {
+            dir,
+            at_its_path: false,
+        };
         // An object that only this process has: what its entry leads to must be that object.
         let probe = rustix::fs::memfd_create(c"probe", rustix::fs::MemfdFlags::CLOEXEC)?;
         let own = rustix::fs::fstat(&probe)?;
@@ -64,6 +71,27 @@ impl ProcFd {
         } else {
             Err(foreign())
         }
+    }
+
+    /// Whether `/proc` itself is a procfs, no link to one, and its `self/fd` is `dir`: then it is a
+    /// mount, which nobody can put something else in the place of.
+    fn is_mounted_at_proc(dir: &OwnedFd) -> bool {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(proc) = rustix::fs::openat(CWD, c"/proc", flags | OFlags::NOFOLLOW, Mode::empty())
+        else {
+            return false;
+        };
+        let below = rustix::fs::openat(&proc, c"self/fd", flags, Mode::empty());
+        class_of(&proc) == Ok(FsClass::Proc)
+            && below
+                .and_then(rustix::fs::fstat)
+                .and_then(|below| Ok((below, rustix::fs::fstat(dir)?)))
+                .is_ok_and(|(one, other)| (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+    }
+
+    /// Whether the path `/proc/self/fd` leads here, whatever guests do.
+    pub(crate) fn is_at_its_path(&self) -> bool {
+        self.at_its_path
     }
 
     fn name<T>(&self, fd: BorrowedFd<'_>, then: impl FnOnce(&CStr) -> T) -> T {
@@ -101,12 +129,17 @@ impl ProcFd {
 
     /// `EACCES` unless this process may execute what `fd` stands for, mount options included.
     pub fn check_executable(&self, fd: BorrowedFd<'_>) -> Result<()> {
-        if grants(fd, libc::X_OK) {
+        self.check(fd, Access::EXEC_OK)
+    }
+
+    /// `EACCES` unless this process may do `wanted` with what `fd` stands for.
+    pub fn check(&self, fd: BorrowedFd<'_>, wanted: Access) -> Result<()> {
+        if grants(fd, wanted) {
             return Ok(());
         }
         // A refusal, or a kernel or a filter without the call: the other way says which.
         let allowed = self.name(fd, |name| {
-            rustix::fs::accessat(&self.dir, name, Access::EXEC_OK, AtFlags::EACCESS)
+            rustix::fs::accessat(&self.dir, name, wanted, AtFlags::EACCESS)
         });
         Ok(allowed?)
     }
@@ -154,7 +187,7 @@ impl ProcFd {
 
 /// Whether this process certainly has these permissions (`R_OK`, `X_OK`) on what `fd` stands for
 /// now. False also where the host's kernel or a filter does not have the call.
-pub(super) fn grants(fd: BorrowedFd<'_>, access: libc::c_int) -> bool {
+pub(super) fn grants(fd: BorrowedFd<'_>, access: Access) -> bool {
     // SAFETY: plain system call on an open descriptor and a static, NUL-terminated path. Not
     // `rustix`'s function, which does not let AT_EMPTY_PATH through.
     let answer = unsafe {
@@ -162,7 +195,7 @@ pub(super) fn grants(fd: BorrowedFd<'_>, access: libc::c_int) -> bool {
             libc::SYS_faccessat2,
             fd.as_raw_fd(),
             c"".as_ptr(),
-            access,
+            access.bits(),
             libc::AT_EACCESS | libc::AT_EMPTY_PATH,
         )
     };

@@ -12,6 +12,7 @@ use super::resolve::Base;
 use super::{Result, kind::FileKind};
 use crate::descriptor::{FdTable, HostFile, OpenFile};
 use crate::errno::Errno;
+use crate::net::local::Names;
 
 /// Where the container's file system begins.
 #[derive(Debug)]
@@ -102,6 +103,8 @@ pub struct Vfs {
     dev_overlay: bool,
     /// Files that were executed lately.
     executables: Executables,
+    /// The names that guests gave to local sockets.
+    socket_names: Arc<Names>,
 }
 
 /// Device and inode number: what makes two descriptors the same file.
@@ -152,6 +155,7 @@ impl Vfs {
             proc_overlay,
             dev_overlay,
             executables: Executables::default(),
+            socket_names: Arc::default(),
         })
     }
 
@@ -190,6 +194,21 @@ impl Vfs {
 
     pub(super) fn executables(&self) -> &Executables {
         &self.executables
+    }
+
+    /// Whether the host's kernel can be told of a descriptor by a path: `ENOTSUP` where no procfs
+    /// is mounted at `/proc`.
+    pub(crate) fn can_name_descriptors(&self) -> Result<()> {
+        if self.proc_fd.is_at_its_path() {
+            Ok(())
+        } else {
+            Err(Errno::NOTSUP)
+        }
+    }
+
+    /// The names that guests gave to local sockets.
+    pub(crate) fn socket_names(&self) -> &Arc<Names> {
+        &self.socket_names
     }
 
     pub(super) fn root_id(&self) -> FileId {

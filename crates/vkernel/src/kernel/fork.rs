@@ -204,6 +204,7 @@ impl ProcState {
             rights: self.rights,
             fds: self.fds.clone(),
             vfs: self.vfs.clone(),
+            networking: self.networking,
             file_size_limit: self.file_size_limit,
             kill,
             limits: self.limits.clone(),

@@ -196,6 +196,7 @@ impl Prepared {
             denials: 0,
             answer: Vec::new(),
             locating: false,
+            networking: kernel.plan.networking(),
             file_size_limit: kernel.limits.file_size,
             system: Some(system),
         };

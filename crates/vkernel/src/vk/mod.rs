@@ -3,6 +3,7 @@
 //! They are host functions as those of [`crate::wasi`]: they return an error number and write
 //! results where the guest says. Signal numbers, wait statuses and terminal modes are Linux's.
 
+mod access;
 pub(crate) mod control;
 mod cwd;
 mod exec;
@@ -11,6 +12,7 @@ mod fork;
 mod ids;
 mod request;
 mod signals;
+mod sockets;
 mod tty;
 mod wait;
 
@@ -24,12 +26,14 @@ pub use megabinary::capability::VKERNEL_MODULE as MODULE;
 
 /// Offers every function of every family to guests.
 pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+    access::register(linker)?;
     cwd::register(linker)?;
     exec::register(linker)?;
     fds::register(linker)?;
     fork::register(linker)?;
     ids::register(linker)?;
     signals::register(linker)?;
+    sockets::register(linker)?;
     tty::register(linker)?;
     wait::register(linker)
 }

@@ -158,7 +158,7 @@ fn cut(file: &HostFile, from: &mut Iovecs<'_>, at: Option<u64>, limit: u64) -> R
 
 /// A write; one to a pipe that nobody reads any more is a `SIGPIPE` for the process.
 #[inline]
-pub(super) fn write_or_end(
+pub(crate) fn write_or_end(
     proc: &ProcState,
     write: impl FnMut() -> Result<u32, Errno>,
 ) -> HostResult<u32> {

@@ -5,8 +5,8 @@ use wasmtime::Linker;
 use crate::descriptor::{FdTable, HostFile};
 use crate::errno::Errno;
 use crate::fs::rights::FdRights;
-use crate::fs::sock;
 use crate::host_fn;
+use crate::net::sock;
 use crate::process::{HostResult, ProcState};
 use crate::wasi::HostCx;
 use crate::wasi::fd_rw::write_or_end;
@@ -37,7 +37,7 @@ pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn host(fds: &FdTable, fd: u32, needed: FdRights) -> Result<&HostFile, Errno> {
+pub(crate) fn host(fds: &FdTable, fd: u32, needed: FdRights) -> Result<&HostFile, Errno> {
     let descriptor = fds.get(fd)?;
     descriptor.require(needed)?;
     descriptor.host(Errno::NOTSOCK)
@@ -53,7 +53,7 @@ fn sock_accept(cx: &mut HostCx<'_>, fd: u32, flags: u32, opened: u32) -> HostRes
     let connection = cx
         .proc
         .kill
-        .interruptible(|| sock::accept(file, flags & NONBLOCK != 0))?;
+        .interruptible(|| sock::accept(file, flags & NONBLOCK != 0, None))?;
     let number = cx.proc.fds.insert(connection)?;
     Ok(cx.mem.write_u32(opened, number)?)
 }
@@ -72,11 +72,12 @@ fn sock_recv(
     }
     let file = host(&cx.proc.fds, fd, FdRights::READ)?;
     let into = cx.mem.iovecs(vectors, count)?;
-    let (peek, wait_all) = (flags & PEEK != 0, flags & WAITALL != 0);
+    let bit = |asked: u32, flag| if flags & asked != 0 { flag } else { 0 };
+    let how = bit(PEEK, libc::MSG_PEEK) | bit(WAITALL, libc::MSG_WAITALL);
     let got = cx
         .proc
         .kill
-        .interruptible(|| sock::receive(file, &into, peek, wait_all))?;
+        .interruptible(|| sock::receive(file, &into, how, None))?;
     let flags = if got.truncated { TRUNCATED } else { 0 };
     cx.mem.write_u32(moved, got.bytes)?;
     Ok(cx.mem.write(out_flags, &flags.to_le_bytes())?)
@@ -95,7 +96,7 @@ fn sock_send(
     }
     let file = host(&cx.proc.fds, fd, FdRights::WRITE)?;
     let from = cx.mem.iovecs(vectors, count)?;
-    let bytes = write_or_end(cx.proc, || sock::send(file, &from))?;
+    let bytes = write_or_end(cx.proc, || sock::send(file, &from, 0, None))?;
     Ok(cx.mem.write_u32(moved, bytes)?)
 }
 

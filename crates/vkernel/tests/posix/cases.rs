@@ -501,3 +501,33 @@ fn the_working_directory_is_where_relative_paths_start() {
     guest.state().cwd = b"/gone".to_vec();
     assert_eq!(guest.stat_at(cwd, b"f", true), err(Errno::NOENT));
 }
+
+#[test]
+fn access_says_what_an_open_would() {
+    use std::os::unix::fs::PermissionsExt;
+    let (dir, mut guest) = guest();
+    guest.save("f", b"x").unwrap();
+    std::os::unix::fs::symlink("none", dir.path().join("dangling")).unwrap();
+    std::os::unix::fs::symlink("/f", dir.path().join("link")).unwrap();
+    let mode = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(dir.path().join("f"), mode).unwrap();
+    let mut ask = |path: &str, mode: u32, flags: u32| {
+        let (at, len) = guest.put(4096, path.as_bytes());
+        guest.raw("access", &[Arg::W(3), at, len, Arg::W(mode), Arg::W(flags)])
+    };
+    for path in ["f", "/f", "link", "."] {
+        assert_eq!(ask(path, 0, 0), Ok(()), "{path}");
+        assert_eq!(ask(path, 4 | 2, 0), Ok(()), "{path}");
+    }
+    // Nobody may execute it, not even root.
+    assert_eq!(ask("f", 1, 0), err(Errno::ACCES));
+    assert_eq!(ask(".", 1, 0), Ok(()));
+    assert_eq!(ask("none", 0, 0), err(Errno::NOENT));
+    assert_eq!(ask("dangling", 0, 0), err(Errno::NOENT));
+    assert_eq!(ask("dangling", 0, 1), Ok(()));
+    assert_eq!(ask("/proc/self/stat", 4, 0), Ok(()));
+    assert_eq!(ask("/proc/self/stat", 2, 0), err(Errno::ACCES));
+    assert_eq!(ask("/dev/null", 2, 0), Ok(()));
+    assert_eq!(ask("f", 8, 0), err(Errno::INVAL));
+    assert_eq!(ask("f", 0, 2), err(Errno::INVAL));
+}

@@ -17,6 +17,7 @@ pub use ours::Ours;
 #[allow(unused_imports, reason = "each test file uses its own part")]
 pub use reference::Reference;
 
+use megabinary::capability::{HostCall, VKERNEL_MODULE};
 use wasmtime::{Engine, Module};
 
 /// A guest whose host calls the test makes.
@@ -99,17 +100,38 @@ fn types(letters: &str) -> String {
         .collect()
 }
 
-/// The module that exports what it imports.
-pub fn forwarder(engine: &Engine, functions: &[(&str, &str)]) -> Module {
+/// The functions of module vkernel, as [`FUNCTIONS`] has those of preview 1.
+pub fn vkernel_functions() -> Vec<(&'static str, String)> {
+    HostCall::ALL
+        .iter()
+        .filter(|call| call.module() == VKERNEL_MODULE)
+        .filter_map(|call| Some((call.function(), call.signature()?)))
+        .map(|(name, signature)| {
+            let params = signature.split('>').next().unwrap_or_default();
+            (name, params.replace('i', "w").replace('I', "d"))
+        })
+        .collect()
+}
+
+/// The module that exports what it imports: functions of preview 1, and of module vkernel.
+pub fn forwarder(engine: &Engine, preview1: &[(&str, &str)], vkernel: &[(&str, String)]) -> Module {
     let mut text = String::from("(module\n");
-    for (name, letters) in functions {
+    let mut functions = Vec::new();
+    functions.extend(
+        preview1
+            .iter()
+            .map(|(name, letters)| ("wasi_snapshot_preview1", *name, (*letters).to_owned())),
+    );
+    functions
+        .extend((vkernel.iter()).map(|(name, letters)| (VKERNEL_MODULE, *name, letters.clone())));
+    for (module, name, letters) in &functions {
         let params = types(letters);
         text.push_str(&format!(
-            "(import \"wasi_snapshot_preview1\" \"{name}\" (func ${name} (param{params}) (result i32)))\n"
+            "(import \"{module}\" \"{name}\" (func ${name} (param{params}) (result i32)))\n"
         ));
     }
     text.push_str("(memory (export \"memory\") 64)\n");
-    for (name, letters) in functions {
+    for (_, name, letters) in &functions {
         let params = types(letters);
         let gets: String = (0..letters.len())
             .map(|at| format!(" local.get {at}"))

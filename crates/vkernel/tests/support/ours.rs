@@ -8,11 +8,12 @@ use vkernel::audit::{Audit, Discard};
 use vkernel::descriptor::{Descriptor, FdTable};
 use vkernel::fs::{Root, Vfs};
 use vkernel::kill::KillToken;
+use vkernel::plan::NetworkPolicy;
 use vkernel::process::{ProcState, Program, Winding};
 use vkernel::rights::HostCallSet;
 use wasmtime::{Config, Engine, Instance, Linker, Store, StoreLimits, Val};
 
-use super::{Arg, FUNCTIONS, Side, forwarder};
+use super::{Arg, FUNCTIONS, Side, forwarder, vkernel_functions};
 
 /// A process of this kernel with everything allowed.
 pub struct Ours {
@@ -56,6 +57,7 @@ impl Ours {
             rights: HostCallSet::from_bits(u128::MAX),
             fds,
             vfs: Arc::new(vfs),
+            networking: NetworkPolicy::Host,
             file_size_limit: u64::MAX,
             kill: KillToken::default(),
             limits: StoreLimits::default(),
@@ -79,9 +81,13 @@ impl Ours {
         let engine = Engine::new(&Config::new()).unwrap();
         let mut linker = Linker::new(&engine);
         vkernel::wasi::register(&mut linker).unwrap();
+        vkernel::vk::register(&mut linker).unwrap();
         let mut store = Store::new(&engine, state);
         let instance = linker
-            .instantiate(&mut store, &forwarder(&engine, FUNCTIONS))
+            .instantiate(
+                &mut store,
+                &forwarder(&engine, FUNCTIONS, &vkernel_functions()),
+            )
             .unwrap();
         let memory = instance.get_memory(&mut store, "memory");
         store.data_mut().memory = memory;

@@ -26,7 +26,7 @@ impl Reference {
         p1::add_to_linker_sync(&mut linker, |context| context).unwrap();
         let mut store = Store::new(&engine, context);
         let instance = linker
-            .instantiate(&mut store, &forwarder(&engine, FUNCTIONS))
+            .instantiate(&mut store, &forwarder(&engine, FUNCTIONS, &[]))
             .unwrap();
         Reference { store, instance }
     }
