@@ -29,6 +29,9 @@ int setpgid(pid_t, pid_t);
 uid_t getuid(void), geteuid(void);
 gid_t getgid(void), getegid(void);
 int fchdir(int);
+/* wasi-libc has these in one object with what everything needs: a name of their own beside it. */
+int access(const char *, int) __asm__("__vkernel_access");
+int faccessat(int, const char *, int, int) __asm__("__vkernel_faccessat");
 mode_t umask(mode_t);
 pid_t tcgetpgrp(int);
 int tcsetpgrp(int, pid_t);

@@ -81,7 +81,26 @@ VKERNEL(sigprocmask) int vk_sigprocmask(int how, uint64_t set, uint64_t *before)
 VKERNEL(sigpending) int vk_sigpending(uint64_t *set);
 VKERNEL(sigsuspend) int vk_sigsuspend(uint64_t mask);
 VKERNEL(setitimer) int vk_setitimer(uint64_t first, uint64_t interval, uint64_t before[2]);
+VKERNEL(access) int vk_access(int dir, const char *path, uint32_t len, int mode, int flags);
 
+struct vk_bytes {
+	const void *at;
+	uint32_t len;
+};
+VKERNEL(socket) int vk_socket(int domain, int type, int protocol, int *made);
+VKERNEL(socketpair) int vk_socketpair(int domain, int type, int protocol, int pair[2]);
+VKERNEL(bind) int vk_bind(int fd, const void *address, uint32_t len);
+VKERNEL(listen) int vk_listen(int fd, int backlog);
+VKERNEL(connect) int vk_connect(int fd, const void *address, uint32_t len);
+VKERNEL(accept) int vk_accept(int fd, int flags, void *address, uint32_t *len, int *made);
+VKERNEL(getsockname) int vk_getsockname(int fd, void *address, uint32_t *len);
+VKERNEL(getpeername) int vk_getpeername(int fd, void *address, uint32_t *len);
+VKERNEL(getsockopt) int vk_getsockopt(int fd, int level, int name, void *value, uint32_t *len);
+VKERNEL(setsockopt) int vk_setsockopt(int fd, int level, int name, const void *value, uint32_t len);
+VKERNEL(sendto) int vk_sendto(int fd, const struct vk_bytes *, uint32_t count, int flags, const void *to, uint32_t len, uint32_t *moved);
+VKERNEL(recvfrom) int vk_recvfrom(int fd, const struct vk_bytes *, uint32_t count, int flags, void *from, uint32_t *len, uint32_t result[2]);
+
+_Static_assert(sizeof(struct vk_bytes) == 8, "as vkernel-abi.md says");
 _Static_assert(sizeof(struct vk_request) == 24, "as vkernel-abi.md says");
 _Static_assert(sizeof(struct vk_action) == 24, "as vkernel-abi.md says");
 _Static_assert(sizeof(struct vk_spawn_request) == 56, "as vkernel-abi.md says");

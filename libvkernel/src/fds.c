@@ -53,6 +53,26 @@ pid_t tcgetpgrp(int fd)
 
 int tcsetpgrp(int fd, pid_t group) { return done(vk_tcsetpgrp(fd, group)); }
 
+/* What a wait for input that does not wait says. */
+static int readable_bytes(int fd, int *bytes)
+{
+	__wasi_subscription_t wanted[2] = {
+		{ .u = { .tag = __WASI_EVENTTYPE_FD_READ, .u.fd_read.file_descriptor = fd } },
+		{ .u = { .tag = __WASI_EVENTTYPE_CLOCK, .u.clock = { .id = __WASI_CLOCKID_MONOTONIC } } },
+	};
+	__wasi_event_t events[2];
+	__wasi_size_t count;
+	int error = __wasi_poll_oneoff(wanted, events, 2, &count);
+	if (error) return done(error);
+	*bytes = 0;
+	for (__wasi_size_t i = 0; i < count; i++) {
+		if (events[i].type != __WASI_EVENTTYPE_FD_READ) continue;
+		if (events[i].error) return done(events[i].error);
+		*bytes = events[i].fd_readwrite.nbytes;
+	}
+	return 0;
+}
+
 int ioctl(int fd, int request, ...)
 {
 	va_list list;
@@ -62,7 +82,12 @@ int ioctl(int fd, int request, ...)
 	switch (request) {
 	case TIOCGWINSZ: return done(vk_tcgetwinsize(fd, argument));
 	case TIOCSWINSZ: return done(vk_tcsetwinsize(fd, argument));
-	case FIONBIO: return fcntl(fd, F_SETFL, *(int *)argument ? O_NONBLOCK : 0);
+	case FIONBIO: {
+		int flags = fcntl(fd, F_GETFL);
+		if (flags < 0) return -1;
+		return fcntl(fd, F_SETFL, *(int *)argument ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+	}
+	case FIONREAD: return readable_bytes(fd, argument);
 	default: return done(ENOTTY);
 	}
 }
