@@ -86,6 +86,7 @@ impl HostFile {
             read: reads,
             write: !reads,
             terminal: false,
+            bound: OnceLock::new(),
         }
     }
 
