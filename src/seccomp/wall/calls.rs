@@ -145,6 +145,10 @@ const SOCKET_OPTIONS: &[Arguments] = &[
     ],
     &[
         is(1, libc::IPPROTO_IP as u64),
+        is(2, libc::IP_MTU_DISCOVER as u64),
+    ],
+    &[
+        is(1, libc::IPPROTO_IP as u64),
         at_least(2, libc::IP_MULTICAST_IF as u64),
         at_most(2, libc::IP_DROP_MEMBERSHIP as u64),
     ],
@@ -152,6 +156,10 @@ const SOCKET_OPTIONS: &[Arguments] = &[
         is(1, libc::IPPROTO_IPV6 as u64),
         at_least(2, libc::IPV6_UNICAST_HOPS as u64),
         at_most(2, libc::IPV6_V6ONLY as u64),
+    ],
+    &[
+        is(1, libc::IPPROTO_IPV6 as u64),
+        is(2, libc::IPV6_TCLASS as u64),
     ],
 ];
 

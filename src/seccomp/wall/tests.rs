@@ -326,6 +326,39 @@ fn arguments_decide() {
     );
 }
 
+#[test]
+fn every_option_of_a_socket_that_guests_have_passes() {
+    use vkernel::net::options::{gettable, settable};
+    let policy = policy(PID);
+    let passes = |call: Sysno, level: i32, name: i32| {
+        let args = [3, level as u64, name as u64, 0, 0, 0];
+        policy.evaluate(number(call), &args) == libc::SECCOMP_RET_ALLOW
+    };
+    let levels = [
+        libc::SOL_SOCKET,
+        libc::IPPROTO_IP,
+        libc::IPPROTO_TCP,
+        libc::IPPROTO_IPV6,
+    ];
+    let mut some = false;
+    for (level, name) in levels
+        .into_iter()
+        .flat_map(|l| (0..256).map(move |n| (l, n)))
+    {
+        let (get, set) = (gettable(level, name).is_ok(), settable(level, name).is_ok());
+        assert!(
+            !get || passes(Sysno::getsockopt, level, name),
+            "{level} {name}"
+        );
+        assert!(
+            !set || passes(Sysno::setsockopt, level, name),
+            "{level} {name}"
+        );
+        some |= set;
+    }
+    assert!(some);
+}
+
 /// config.json's profile with everything allowed but `entries`.
 fn profile(default: &str, entries: serde_json::Value) -> oci_spec::runtime::LinuxSeccomp {
     let profile = json!({"defaultAction": default, "syscalls": entries});
