@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{Access, CWD, Mode, OFlags};
 
 use super::executables::Seen;
 use super::procfd::{grants, host_limit};
@@ -218,7 +218,7 @@ impl Vfs {
         let look = || Seen::at(self.root(), path.strip_prefix(b"/")?);
         let (fd, seen) = self.executables().find(path, look)?;
         // As if it were opened: both permissions may have been taken meanwhile.
-        if seen.mode & 0o111 == 0 || !grants(fd.as_fd(), libc::R_OK | libc::X_OK) {
+        if seen.mode & 0o111 == 0 || !grants(fd.as_fd(), Access::READ_OK | Access::EXEC_OK) {
             return None;
         }
         let (path, size) = (path.to_vec(), seen.size);
