@@ -124,6 +124,36 @@ fn a_difference_far_down_keeps_all_callers_apart() {
     }
 }
 
+/// Functions that call different ones are apart also where they were split for their constants
+/// meanwhile. Without names, which would tell them apart at once.
+#[test]
+fn a_split_does_not_lose_sight_of_the_callees() {
+    let leaf = |n: u32| format!("(func (result i32) (i32.const {n}))");
+    let caller = |leaf: u32, n: u32| {
+        format!(
+            "(func (result i32) (i32.add (call {leaf}) (i32.mul (i32.const {n}) (i32.const 1))))"
+        )
+    };
+    // Function 0 is imported. The larger group of callers keeps its class.
+    let functions = [
+        leaf(1),
+        leaf(2),
+        caller(1, 10),
+        caller(2, 10),
+        caller(1, 20),
+        caller(1, 20),
+        caller(1, 20),
+    ];
+    let program = wat(&format!(
+        r#"(module {EXIT} {}
+        (func (export "_start") (call $exit
+          (i32.add (i32.mul (call 3) (i32.const 2)) (i32.mul (call 4) (i32.const 3))))))"#,
+        functions.concat()
+    ));
+    let (ends, _) = ends(&[("one", &program)]);
+    assert_eq!(ends, [Ok(11 * 2 + 12 * 3)]);
+}
+
 /// A program with its data, and a table of it, at addresses of its own.
 fn addressing(base: u32) -> Vec<u8> {
     let (counter, table) = (base + 4, base + 100);

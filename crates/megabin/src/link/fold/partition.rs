@@ -149,6 +149,8 @@ impl<'a> Partition<'a> {
             });
             groups[group].push(*member);
         }
+        // Members of a class that waits to be looked at still wait when they have left it.
+        let waits = self.dirty.contains(&class);
         // The largest group keeps the class: the fewer move, the fewer callers are looked at again.
         let largest = (0..groups.len()).rev().max_by_key(|g| groups[*g].len());
         for (group, members) in groups.into_iter().enumerate() {
@@ -166,6 +168,9 @@ impl<'a> Partition<'a> {
                 }
             }
             self.members.push(members);
+            if waits {
+                self.dirty.insert(new);
+            }
         }
     }
 

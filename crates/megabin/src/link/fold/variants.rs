@@ -140,8 +140,16 @@ impl Switches {
             for member in members {
                 let program = function(*member).program;
                 let program = program.expect("helpers call nothing that varies");
-                let callee = callee(*member) + code.imports;
-                self.list[switch as usize].arms.insert(program, callee);
+                let callee = callee(*member);
+                let arms = &mut self.list[switch as usize].arms;
+                let before = arms.insert(program, callee + code.imports);
+                // Equal functions of one program are one function. A linker that is wrong about it
+                // must not write a program that is.
+                let written = |number: u32| final_of[(number - code.imports) as usize];
+                assert!(
+                    before.is_none_or(|other| written(other) == final_of[callee as usize]),
+                    "two functions of one program that differ were folded"
+                );
                 self.numbered.insert(program);
             }
             varying.insert(nth, Varying::Switch(switch));
