@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # The guests in C once more, linked with --emit-relocs: programs that can stand on a base layer of their libc.
 #
-#   guests/relocs.sh [NAME...]    programs of guests/programs; by default all that need nothing but clang
+#   guests/relocs.sh [NAME...]    programs of guests/programs; by default all that need nothing but clang and its libc
 #
 # They land in guests/.cache/relocs, beside what guests/build.sh makes of the same sources. Built again when
 # lib.sh or their script changed.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-ALL=(9base lua bzip2 zstd lz4 xxd figlet cmark tree jq toybox)
+ALL=(9base bzip2 zstd lz4 xxd figlet cmark tree jq toybox)
 
 # one NAME: as guests/build.sh builds it, but for the flag and the place.
 one() {
