@@ -10,10 +10,10 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 DEMO=(toybox 9base lua bzip2 zstd lz4 xxd figlet cmark tree jq gofmt python)
-TEST=("${DEMO[@]}" runners runlua vkcheck vkfork dash ed brotli mawk sqlite3 rust)
+TEST=("${DEMO[@]}" runners nettools runlua vkcheck vkfork dash ed brotli mawk sqlite3 rust)
 
 # Debian source packages, by binary or source name, and the source name their tarball carries.
-SOURCES=(toybox 9base lua5.4 bzip2 libzstd lz4 vim figlet cmark tree jq ed brotli mawk sqlite3 dash)
+SOURCES=(toybox micro-httpd 9base lua5.4 bzip2 libzstd lz4 vim figlet cmark tree jq ed brotli mawk sqlite3 dash)
 
 # The key of a program: changes exactly when something that decides its bytes changes.
 key() {

@@ -32,6 +32,18 @@ pid_t spawn_from(char **argv, char *input)
   return spawn(argv, &actions);
 }
 
+/* Runs a command with this descriptor as its input and output. */
+pid_t spawn_on(char **argv, int fd)
+{
+  posix_spawn_file_actions_t actions;
+
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, fd, 0);
+  posix_spawn_file_actions_adddup2(&actions, fd, 1);
+  if (fd>2) posix_spawn_file_actions_addclose(&actions, fd);
+  return spawn(argv, &actions);
+}
+
 pid_t xpopen_setup(char **argv, int *pipes, void (*callback)(char **argv))
 {
   posix_spawn_file_actions_t actions;
