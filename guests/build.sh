@@ -20,11 +20,13 @@ key() {
   cat "$GUESTS/lib.sh" $(find "$GUESTS/programs/$1"* -type f | sort) <(find "$GUESTS/compat" -type f | sort | xargs cat) <(sourced "$1") | sha256sum | cut -c1-64
 }
 
-# What goes into a program besides, if its script asks for setjmp, Binaryen or libvkernel.
+# What goes into a program besides: the scripts that its own sources, and libvkernel with vkernel.sh.
 sourced() {
-  ! grep -q binaryen.sh "$GUESTS/programs/$1.sh" || cat "$GUESTS/binaryen.sh"
-  ! grep -q setjmp.sh "$GUESTS/programs/$1.sh" || cat "$GUESTS/setjmp.sh"
-  ! grep -q vkernel.sh "$GUESTS/programs/$1.sh" || find "$GUESTS/vkernel.sh" "$GUESTS/../libvkernel" -type f | sort | xargs cat
+  local script
+  for script in $(sed -n 's|^\. "$GUESTS/\([a-z]*\.sh\)"$|\1|p' "$GUESTS/programs/$1.sh"); do
+    cat "$GUESTS/$script"
+    [ "$script" != vkernel.sh ] || find "$GUESTS/../libvkernel" -type f | sort | xargs cat
+  done
 }
 
 fresh() { [ "$(cat "$CACHE/stamps/$1" 2>/dev/null)" = "$(key "$1")" ]; }

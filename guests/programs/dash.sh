@@ -3,22 +3,12 @@
 . "$GUESTS/setjmp.sh"
 . "$GUESTS/vkernel.sh"
 . "$GUESTS/binaryen.sh"
+. "$GUESTS/configure.sh"
 CFLAGS+=(-mllvm -wasm-use-legacy-eh=true)
 unpack dash
 cd src
 
-{
-  echo '#!/bin/sh'
-  echo 'link=1; for word; do case $word in -c | -E | -S) link= ;; esac; done'
-  printf 'if [ "$link" ]; then exec'
-  printf ' %q' "clang-$LLVM" "${CFLAGS[@]}"
-  printf ' "$@"'
-  printf ' %q' "${LDFLAGS[@]}"
-  printf '; fi\nexec'
-  printf ' %q' "clang-$LLVM" "${CFLAGS[@]}"
-  printf ' "$@"\n'
-} >wasi-cc
-chmod +x wasi-cc
+compiler wasi-cc
 
 # A command that cannot be spawned forks, and its child says why.
 sed -i 's/^\tvforked++;$//; s/^\tpid = vfork();$/\tpid = spawn_command(jp, argv, path, idx);\n\tif (pid < 0)\n\t\tpid = fork();/' src/jobs.c

@@ -9,6 +9,7 @@ pub mod base;
 pub mod cases;
 pub mod command;
 pub mod engines;
+pub mod linked;
 pub mod node;
 #[cfg(feature = "reference")]
 pub mod reference;

@@ -3,60 +3,19 @@
 //! and with its own rights.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use integration_tests::command::{Output, run, run_with};
+use integration_tests::command::Output;
+use integration_tests::linked::Linked;
 use integration_tests::subject;
 
 /// The container of `guests/recipes/processes.toml`.
-struct Container(tempfile::TempDir);
-
-impl Container {
-    fn new() -> Self {
-        Self::of(&subject::recipe("processes"))
-    }
-
-    fn of(recipe: &Path) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary directory");
-        run(Command::new(subject::megabin())
-            .arg("build")
-            .arg(recipe)
-            .arg("-o")
-            .arg(folder.path()))
-        .success();
-        Self(folder)
-    }
-
-    fn root(&self) -> PathBuf {
-        self.0.path().join("rootfs")
-    }
-
-    fn audit(&self) -> String {
-        fs::read_to_string(self.0.path().join("audit")).unwrap_or_default()
-    }
-
-    fn run(&self, line: &[&str]) -> Output {
-        self.run_with(line, b"")
-    }
-
-    fn run_with(&self, line: &[&str], stdin: &[u8]) -> Output {
-        let mut command = Command::new(subject::megabin());
-        command
-            .args(["run", "--insecure-unsigned", "--audit"])
-            .arg(self.0.path().join("audit"))
-            .arg("--cache")
-            .arg(self.0.path().join("cache"))
-            .arg(self.0.path())
-            .arg("--")
-            .args(line);
-        run_with(&mut command, stdin)
-    }
+fn container() -> Linked {
+    Linked::new(&subject::recipe("processes"))
 }
 
 #[test]
 fn the_library_keeps_its_promises() {
-    let output = Container::new().run(&["/usr/bin/check"]);
+    let output = container().run(&["/usr/bin/check"]);
     assert_eq!(output.code, 0, "{}", output.err());
     // It executes itself in the end, under its own number.
     assert_eq!(output.out(), "through a pipe\n1 0\n");
@@ -64,14 +23,14 @@ fn the_library_keeps_its_promises() {
 
 #[test]
 fn a_process_that_forks_is_there_twice() {
-    let output = Container::new().run(&["/usr/bin/forkcheck"]);
+    let output = container().run(&["/usr/bin/forkcheck"]);
     assert_eq!(output.code, 0, "{} {}", output.out(), output.err());
     assert_eq!(output.out(), "from a child\nall of it\n");
 }
 
 #[test]
 fn find_executes_a_program_for_each_file_or_for_many() {
-    let container = Container::new();
+    let container = container();
     let each = container.run(&[
         "find", "/data", "-name", "*.txt", "-exec", "wc", "-l", "{}", ";",
     ]);
@@ -94,7 +53,7 @@ fn find_executes_a_program_for_each_file_or_for_many() {
 
 #[test]
 fn xargs_passes_input_on_and_reports_what_its_commands_say() {
-    let container = Container::new();
+    let container = container();
     let numbers: String = (1..=20_000).map(|number| format!("{number}\n")).collect();
     let output = container.run_with(&["xargs", "-n", "4000", "echo"], numbers.as_bytes());
     let text = output.success().out();
@@ -108,7 +67,7 @@ fn xargs_passes_input_on_and_reports_what_its_commands_say() {
 
 #[test]
 fn env_replaces_itself() {
-    let container = Container::new();
+    let container = container();
     let output = container.run(&["env", "-i", "GREETING=hello", "/usr/bin/env"]);
     assert_eq!(output.success().out(), "GREETING=hello\n");
     assert_eq!(container.run(&["env", "nope"]).code, 127);
@@ -125,7 +84,7 @@ fn lua_reads_from_writes_to_and_waits_for_programs() {
         print(os.execute("false"))
         print(io.popen("nope"):close())
     "#;
-    let output = Container::new().run(&["lua", "-e", script]);
+    let output = container().run(&["lua", "-e", script]);
     let words = output
         .out()
         .split_whitespace()
@@ -144,7 +103,7 @@ fn lua_reads_from_writes_to_and_waits_for_programs() {
 fn a_writer_ends_with_its_reader() {
     // `yes` would write for ever.
     let script = r#"local p = io.popen("yes"); print(p:read("l")); print(p:close())"#;
-    let output = Container::new().run(&["lua", "-e", script]);
+    let output = container().run(&["lua", "-e", script]);
     let words = output.success().out();
     assert_eq!(
         words.split_whitespace().collect::<Vec<_>>(),
@@ -154,7 +113,7 @@ fn a_writer_ends_with_its_reader() {
 
 #[test]
 fn a_swapped_file_is_not_executed_by_a_child_either() {
-    let container = Container::new();
+    let container = container();
     fs::write(
         container.root().join("usr/bin/toybox"),
         "#!/bin/sh\necho pwned\n",
@@ -193,7 +152,7 @@ fn what_is_not_listed_is_not_executed() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path().join("listed.toml");
     fs::write(&path, listed).expect("writing the recipe");
-    let container = Container::of(&path);
+    let container = Linked::new(&path);
     let output = container.run(&["env", "lua", "-e", "print(1)"]);
     assert_eq!(output.success().out(), "1\n");
     assert_eq!(container.run(&["env", "echo", "1"]).code, 126);
@@ -211,7 +170,7 @@ fn what_is_not_listed_is_not_executed() {
     assert!(container.audit().contains(r#""decision":"not-listed""#));
 }
 
-fn python(container: &Container, script: &str) -> Output {
+fn python(container: &Linked, script: &str) -> Output {
     container.run(&[
         "python3",
         "-c",
@@ -247,7 +206,7 @@ print(os.system("false") >> 8, subprocess.check_output("echo by a shell", shell=
 print(shutil.which("sh"), shutil.which("nope"), os.getpid(), os.getppid())
 print(run("check", "child", "fds").stdout)
 "#;
-    let output = python(&Container::new(), script);
+    let output = python(&container(), script);
     let expected = "hello\n12\n3000000\nONLY=this\n1 127 cat: /nope: No such file or directory\n/data\n\
         5\n 0 0\n-15\ntimed out\nFileNotFoundError nope\nFileNotFoundError /nope\n\
         PermissionError /data\n1 by a shell\n/bin/sh None 1 0\n0 1 2 \n";
@@ -277,7 +236,7 @@ fn python_makes_processes_only_with_the_rights_to() {
 import vkernel, subprocess
 try: subprocess.run(['echo'])
 except PermissionError as error: print('refused')";
-    let container = Container::of(&path);
+    let container = Linked::new(&path);
     assert_eq!(python(&container, script).success().out(), "refused\n");
     assert!(container.audit().contains(r#""call":"spawn""#));
 }

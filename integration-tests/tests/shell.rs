@@ -2,47 +2,20 @@
 //! executions by digest. What it does is compared with the dash of this machine.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use integration_tests::command::{Output, run, run_with};
+use integration_tests::command::{Output, run_with};
+use integration_tests::linked::Linked;
 use integration_tests::subject;
 
 /// The container of `guests/recipes/shell.toml`, whose `/bin/sh` is dash.
-struct Container(tempfile::TempDir);
+fn container() -> Linked {
+    Linked::new(&subject::recipe("shell"))
+}
 
-impl Container {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary directory");
-        run(Command::new(subject::megabin())
-            .arg("build")
-            .arg(subject::recipe("shell"))
-            .arg("-o")
-            .arg(folder.path()))
-        .success();
-        Self(folder)
-    }
-
-    fn root(&self) -> PathBuf {
-        self.0.path().join("rootfs")
-    }
-
-    fn sh(&self, arguments: &[&str], stdin: &[u8]) -> Output {
-        let mut command = Command::new(subject::megabin());
-        command
-            .args(["run", "--insecure-unsigned", "--audit"])
-            .arg(self.0.path().join("audit"))
-            .arg("--cache")
-            .arg(self.0.path().join("cache"))
-            .arg(self.0.path())
-            .args(["--", "/bin/sh"])
-            .args(arguments);
-        run_with(&mut command, stdin)
-    }
-
-    fn run(&self, script: &str) -> Output {
-        self.sh(&["-c", script], b"")
-    }
+/// Runs its shell with these arguments.
+fn sh(container: &Linked, arguments: &[&str], stdin: &[u8]) -> Output {
+    container.run_with(&[&["/bin/sh"], arguments].concat(), stdin)
 }
 
 /// The machine's own dash in an empty directory, with an environment like the container's.
@@ -122,12 +95,12 @@ const SAME: &[&str] = &[
 
 #[test]
 fn scripts_do_what_they_do_in_the_machines_own_dash() {
-    let container = Container::new();
+    let container = container();
     let mut differ = Vec::new();
     for script in SAME {
         let theirs = native(script);
         let inside = format!("mkdir -p /tmp/w; cd /tmp/w; {script}");
-        let ours = container.sh(&["-c", &inside], b"");
+        let ours = sh(&container, &["-c", &inside], b"");
         if (ours.code, ours.out()) != (theirs.code, theirs.out()) {
             differ.push(format!(
                 "{script}\n  native {} {:?} {:?}\n  ours   {} {:?} {:?}",
@@ -145,10 +118,17 @@ fn scripts_do_what_they_do_in_the_machines_own_dash() {
 
 #[test]
 fn every_command_is_an_execution_by_digest_and_a_fork_is_none() {
-    let container = Container::new();
-    let output = container.run("(cat /etc/motd | sort | uniq -c) >/dev/null; echo $(true)");
+    let container = container();
+    let output = sh(
+        &container,
+        &[
+            "-c",
+            "(cat /etc/motd | sort | uniq -c) >/dev/null; echo $(true)",
+        ],
+        b"",
+    );
     output.success();
-    let audit = fs::read_to_string(container.0.path().join("audit")).expect("it was asked for");
+    let audit = container.audit();
     for path in ["/usr/bin/toybox", "/bin/sh"] {
         assert!(audit.contains(&format!(r#""path":"{path}""#)), "{audit}");
     }
@@ -159,13 +139,21 @@ fn every_command_is_an_execution_by_digest_and_a_fork_is_none() {
         "#!/bin/sh\necho pwned\n",
     )
     .expect("writing the root file system");
-    let output = container.run("cat /etc/motd; echo $?; (cat /etc/motd); echo $?");
+    let output = sh(
+        &container,
+        &["-c", "cat /etc/motd; echo $?; (cat /etc/motd); echo $?"],
+        b"",
+    );
     assert_eq!(output.out(), "126\n126\n", "{}", output.err());
 }
 
 #[test]
 fn a_shell_in_a_pipe_reads_its_script_from_there() {
-    let container = Container::new();
-    let output = container.sh(&[], b"x=$(echo one)\necho $x | cat\n(echo two)\nexit 4\n");
+    let container = container();
+    let output = sh(
+        &container,
+        &[],
+        b"x=$(echo one)\necho $x | cat\n(echo two)\nexit 4\n",
+    );
     assert_eq!((output.code, output.out().as_str()), (4, "one\ntwo\n"));
 }

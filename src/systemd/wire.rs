@@ -164,6 +164,17 @@ impl Writer {
             Argument::NoUnits => self.array(8, |_| ()),
         }
     }
+
+    /// A field of a message's header: `kind` is the signature of its value.
+    fn field(&mut self, code: u8, kind: &str, value: &str) {
+        self.align(8);
+        self.0.push(code);
+        self.signature(kind);
+        match kind {
+            "g" => self.signature(value),
+            _ => self.text(value),
+        }
+    }
 }
 
 fn length(bytes: usize) -> u32 {
@@ -182,15 +193,7 @@ pub fn call(serial: u32, target: Target, member: &str, arguments: &[Argument<'_>
     out.number(length(body.0.len()));
     out.number(serial);
     out.array(8, |w| {
-        let mut field = |code: u8, kind: &str, text: &str| {
-            w.align(8);
-            w.0.push(code);
-            w.signature(kind);
-            match kind {
-                "g" => w.signature(text),
-                _ => w.text(text),
-            }
-        };
+        let mut field = |code, kind, text| w.field(code, kind, text);
         field(1, "o", target.path);
         field(2, "s", target.interface);
         field(3, "s", member);
@@ -367,13 +370,7 @@ mod tests {
         out.number(9);
         out.array(8, |w| {
             for (code, kind, text) in [(3, "s", "JobRemoved"), (8, "g", "uoss")] {
-                w.align(8);
-                w.0.push(code);
-                w.signature(kind);
-                match kind {
-                    "g" => w.signature(text),
-                    _ => w.text(text),
-                }
+                w.field(code, kind, text);
             }
         });
         out.align(8);
