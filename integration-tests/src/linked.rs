@@ -40,7 +40,7 @@ impl Linked {
             .args(["run", "--insecure-unsigned", "--audit"])
             .arg(self.0.path().join("audit"))
             .arg("--cache")
-            .arg(self.0.path().join("cache"))
+            .arg(subject::artifacts())
             .arg(self.0.path())
             .arg("--")
             .args(line);

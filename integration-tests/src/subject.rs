@@ -1,6 +1,8 @@
 //! The programs under test and the guests, as `make test` names them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The path that the environment variable `name` holds.
 ///
@@ -49,7 +51,7 @@ pub fn recipe(name: &str) -> PathBuf {
 ///
 /// When it is not root: container tests cannot run, and are not skipped.
 pub fn require_root() {
-    let status = std::fs::read_to_string("/proc/self/status").expect("this process has a status");
+    let status = fs::read_to_string("/proc/self/status").expect("this process has a status");
     let uid = status
         .lines()
         .find_map(|line| line.strip_prefix("Uid:"))
@@ -63,10 +65,29 @@ pub fn require_root() {
 
 /// The bytes of a guest module.
 pub fn module(path: &Path) -> Vec<u8> {
-    std::fs::read(path).unwrap_or_else(|error| {
+    fs::read(path).unwrap_or_else(|error| {
         panic!(
             "guest {}: {error}; run `guests/build.sh test`, as `make test` does",
             path.display()
         )
+    })
+}
+
+/// Where the tests of this process keep compiled code, so that each megabinary is compiled once for all of them.
+///
+/// A folder of this process: code that another version of the compiler's settings made is not met again.
+pub fn artifacts() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let all = megabin().with_file_name("test-artifacts");
+        fs::create_dir_all(&all).expect("making the folder of compiled code");
+        let left = fs::read_dir(&all).expect("reading the folder of compiled code");
+        for owner in left.flatten().map(|entry| entry.file_name()) {
+            if !Path::new("/proc").join(&owner).exists() {
+                // Another process may do the same now.
+                let _ = fs::remove_dir_all(all.join(owner));
+            }
+        }
+        all.join(std::process::id().to_string())
     })
 }
