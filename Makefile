@@ -70,11 +70,11 @@ lint: deny
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 	cargo clippy --release --locked $(KUBERNETES) --all-targets -- -D warnings
 
-# Built once into the target folder where the machine has none.
+# Built once into the target folder where the machine has none; without optimisation, which takes longer than it saves.
 deny:
 	@if ! command -v cargo-deny >/dev/null && ! [ -x $(TARGET)/tools/bin/cargo-deny ]; then
 	  echo 'deny: building cargo-deny once, into $(TARGET)/tools'
-	  cargo install --quiet --locked --root $(TARGET)/tools cargo-deny
+	  cargo install --quiet --locked --debug --root $(TARGET)/tools cargo-deny
 	fi
 	PATH="$$PATH:$(abspath $(TARGET))/tools/bin" cargo deny --all-features --log-level error check bans licenses sources
 	PATH="$$PATH:$(abspath $(TARGET))/tools/bin" cargo deny $(KUBERNETES) --log-level error check bans licenses sources

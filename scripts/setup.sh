@@ -60,14 +60,22 @@ done
 [ "$(id -u)" = 0 ] || die "root is needed to install ${missing[*]}; run: sudo scripts/setup.sh $1"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-install() {
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >"$log" 2>&1
+# logged COMMAND...: its output goes to the log, and what it is at to the terminal, now and then.
+logged() {
+  "$@" >"$log" 2>&1 &
+  local seconds=0
+  while kill -0 $! 2>/dev/null; do
+    sleep 1
+    [ $((++seconds % 10)) != 0 ] || say "$seconds s: $(tail -n 1 "$log" | cut -c1-80)"
+  done
+  wait $!
 }
+install() { DEBIAN_FRONTEND=noninteractive logged apt-get install -y -q --no-install-recommends "${missing[@]}"; }
 say "installing ${missing[*]}"
 # Lists that are there already usually serve; update once when they do not.
 if ! apt-cache policy "${missing[0]}" 2>/dev/null | grep -q 'Candidate: [^(]' || ! install; then
   say "updating the package lists"
-  apt-get -q update >"$log" 2>&1 || die "apt-get update failed (offline?): $(grep -m1 -E '^(E|W|Err)' "$log")"
+  logged apt-get -q update || die "apt-get update failed (offline?): $(grep -m1 -E '^(E|W|Err)' "$log")"
   install || { tail -n 5 "$log" >&2; die "apt-get install failed; are the bookworm and bookworm-security suites enabled?"; }
 fi
 say "done"

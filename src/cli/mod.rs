@@ -73,6 +73,9 @@ pub struct Global {
     /// Print the version and what it was built with
     #[arg(short = 'v', short_alias = 'V', long)]
     pub version: bool,
+    /// Print a short help, as crun does
+    #[arg(long, global = true, hide = true, action = clap::ArgAction::HelpShort)]
+    usage: Option<bool>,
 }
 
 /// How cgroups are made.

@@ -195,6 +195,57 @@ fn versions_are_lines_that_engines_read() {
     assert!(version(&crun).contains("+CAP"));
 }
 
+/// The commands and long options that a help text of crun or runc names.
+fn named(help: &str) -> (Vec<&str>, BTreeSet<&str>) {
+    let commands = help
+        .lines()
+        .skip_while(|line| line.trim() != "COMMANDS:")
+        .skip(1)
+        .take_while(|line| !line.trim().is_empty());
+    let first = |line| str::split(line, [' ', ',', '\t']).find(|word| !word.is_empty());
+    let options = help.split(|c: char| !(c.is_ascii_lowercase() || c == '-'));
+    (
+        commands.filter_map(first).collect(),
+        options
+            .filter(|word| word.len() > 2 && word.starts_with("--"))
+            .collect(),
+    )
+}
+
+#[test]
+fn every_command_and_option_of_theirs_is_known() {
+    let [ours, runc, crun] = Runtime::all("options");
+    // Nothing is carried out: an option that nobody has ends every line, and is complained of last.
+    let unknown = |line: &[&str]| {
+        let said = ours.run(&[line, &["--nobodys"]].concat()).err();
+        let last = line[line.len() - 1];
+        ["unexpected argument", "unrecognized subcommand"]
+            .iter()
+            .any(|complaint| said.contains(&format!("{complaint} '{last}'")))
+    };
+    assert!(unknown(&["list", "--no-such-option"]) && unknown(&["no-such-command"]));
+    let mut missing = Vec::new();
+    for peer in [&runc, &crun] {
+        let help = peer.run(&["--help"]).success().out();
+        let (commands, options) = named(&help);
+        assert!(commands.len() >= 13 && options.len() >= 7, "{help}");
+        for option in options {
+            if unknown(&[option]) {
+                missing.push(format!("{} {option}", peer.name));
+            }
+        }
+        for command in commands {
+            let help = peer.run(&[command, "--help"]).success().out();
+            for option in named(&help).1 {
+                if unknown(&[command, option]) {
+                    missing.push(format!("{} {command} {option}", peer.name));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 #[test]
 fn mistakes_fail_as_theirs_and_a_dead_container_says_what_engines_look_for() {
     for runtime in Runtime::all("mistakes") {
