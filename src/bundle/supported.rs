@@ -8,6 +8,8 @@ use std::path::{Component, Path};
 use oci_spec::runtime::{Linux, Process, Spec};
 use thiserror::Error;
 
+use crate::sandbox::labels::{Modules, UNCONFINED};
+
 /// A part of config.json that cannot be honoured.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("config.json, {field}: {reason}")]
@@ -103,19 +105,33 @@ pub fn no_process() -> Process {
     serde_json::from_value(nobody).expect("a process needs no more")
 }
 
-/// Checks `linux.mountLabel` on a host with or without SELinux: where there is none, a label has
-/// nothing that it could mean.
-pub fn mount_label(spec: &Spec, selinux: bool) -> Result<(), Unsupported> {
-    let linux = spec.linux().as_ref();
-    let label = linux.and_then(|linux| linux.mount_label().as_deref());
-    match (label.unwrap_or_default(), selinux) {
-        ("", _) => Ok(()),
-        (_, true) => refuse("linux.mountLabel", NOT_DONE),
-        (label, false) => {
-            log::warn!("linux.mountLabel `{label}` has no effect: this host has no SELinux");
-            Ok(())
-        }
+/// The label for mounts of `linux.mountLabel`. Where the host has no SELinux, it has nothing that it could mean.
+pub fn mount_label(linux: &Linux, host: Modules) -> Option<&str> {
+    let label = linux.mount_label().as_deref();
+    let label = label.filter(|label| !label.is_empty())?;
+    if !host.selinux {
+        log::warn!("linux.mountLabel `{label}` has no effect: this host has no SELinux");
     }
+    host.selinux.then_some(label)
+}
+
+/// Checks that the host can confine a process, config.json's or exec's, as it is to be.
+pub fn labels(process: &Process, host: Modules) -> Result<(), Unsupported> {
+    let profile = process.apparmor_profile().as_deref().unwrap_or_default();
+    if !host.apparmor && !matches!(profile, "" | UNCONFINED) {
+        return refuse(
+            "process.apparmorProfile",
+            format!("`{profile}`: this host has no AppArmor; remove it or use {UNCONFINED}"),
+        );
+    }
+    let label = process.selinux_label().as_deref().unwrap_or_default();
+    if !host.selinux && !label.is_empty() {
+        return refuse(
+            "process.selinuxLabel",
+            format!("`{label}`: this host has no SELinux; remove it"),
+        );
+    }
+    Ok(())
 }
 
 /// Checks what only a container of native programs may have.
@@ -151,19 +167,7 @@ pub fn process(process: &Process, needs_args: bool) -> Result<(), Unsupported> {
             format!("`{cwd}` must be an absolute path without `..`"),
         );
     }
-    // An engine says "unconfined" where it has a profile to switch off.
-    let profile = process.apparmor_profile().as_deref().unwrap_or_default();
-    if !matches!(profile, "" | "unconfined") {
-        return refuse(
-            "process.apparmorProfile",
-            format!(
-                "`{profile}`: AppArmor profiles are not supported; remove it or use unconfined"
-            ),
-        );
-    }
-    let label = process.selinux_label().as_deref().unwrap_or_default();
     for (field, present) in [
-        ("process.selinuxLabel", !label.is_empty()),
         ("process.commandLine", process.command_line().is_some()),
         ("process.ioPriority", process.io_priority().is_some()),
         ("process.scheduler", process.scheduler().is_some()),
@@ -283,16 +287,6 @@ mod tests {
             ("/process/cwd", json!("relative"), "process.cwd"),
             ("/process/cwd", json!("/a/../.."), "process.cwd"),
             (
-                "/process/apparmorProfile",
-                json!("docker-default"),
-                "docker-default",
-            ),
-            (
-                "/process/selinuxLabel",
-                json!("a:b"),
-                "process.selinuxLabel",
-            ),
-            (
                 "/process/scheduler",
                 json!({"policy": "SCHED_IDLE"}),
                 "process.scheduler",
@@ -323,12 +317,45 @@ mod tests {
         let spec = serde_json::from_value(config).unwrap();
         let message = without_native(&spec).unwrap_err().to_string();
         assert!(message.contains("hooks.startContainer"), "{message}");
-        let mut config = base();
-        config["linux"]["mountLabel"] = json!("x");
-        let spec = serde_json::from_value(config).unwrap();
-        let message = mount_label(&spec, true).unwrap_err().to_string();
-        assert!(message.contains("linux.mountLabel"), "{message}");
-        assert_eq!(mount_label(&spec, false), Ok(()));
+    }
+
+    #[test]
+    fn a_label_needs_the_module_that_knows_it() {
+        let (none, both) = (
+            Modules {
+                apparmor: false,
+                selinux: false,
+            },
+            Modules {
+                apparmor: true,
+                selinux: true,
+            },
+        );
+        let mut linux: Linux = serde_json::from_value(json!({"mountLabel": "a:b"})).unwrap();
+        assert_eq!(mount_label(&linux, both), Some("a:b"));
+        assert_eq!(mount_label(&linux, none), None);
+        linux.set_mount_label(Some(String::new()));
+        assert_eq!(mount_label(&linux, both), None);
+        for (field, value) in [
+            ("apparmorProfile", "docker-default"),
+            ("selinuxLabel", "a:b"),
+        ] {
+            let mut process = base()["process"].clone();
+            process[field] = json!(value);
+            let process = serde_json::from_value(process).unwrap();
+            assert_eq!(labels(&process, both), Ok(()));
+            let message = labels(&process, none).unwrap_err().to_string();
+            assert!(
+                message.contains(field) && message.contains(value),
+                "{message}"
+            );
+        }
+        let mut process = base()["process"].clone();
+        process["apparmorProfile"] = json!(UNCONFINED);
+        assert_eq!(
+            labels(&serde_json::from_value(process).unwrap(), none),
+            Ok(())
+        );
     }
 
     #[test]

@@ -240,10 +240,10 @@ pub struct ExecArgs {
     /// A further capability
     #[arg(short, long, value_name = "CAPABILITY")]
     pub cap: Vec<String>,
-    /// AppArmor profile: only `unconfined` is supported
+    /// AppArmor profile
     #[arg(long, value_name = "PROFILE")]
     pub apparmor: Option<String>,
-    /// SELinux label: not supported
+    /// SELinux label
     #[arg(long, value_name = "LABEL")]
     pub process_label: Option<String>,
     /// Accepted for engines; a guest never gains privileges

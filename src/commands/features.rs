@@ -32,8 +32,8 @@ fn document() -> Value {
                     "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"
                 ]
             },
-            "apparmor": {"enabled": false},
-            "selinux": {"enabled": false},
+            "apparmor": {"enabled": true},
+            "selinux": {"enabled": true},
             "intelRdt": {"enabled": false},
             "mountExtensions": {"idmap": {"enabled": true}}
         },

@@ -25,6 +25,7 @@ use thiserror::Error;
 use crate::failure::{Doing, Failure};
 use crate::sandbox::credentials::{self, Runs};
 use crate::sandbox::hooks::HookError;
+use crate::sandbox::labels::Labels;
 use crate::sandbox::terminal;
 use crate::seccomp::{self, Program, SeccompError};
 use crate::sys::{fds, personality};
@@ -114,6 +115,11 @@ struct Ready {
 
 fn run(channel: &Channel, entry: Entry, process: ProcessRequest) -> Result<Ready, InitError> {
     die_with_creator(channel)?;
+    let runs = match process.payload {
+        Payload::Native(_) => Runs::Native,
+        Payload::Sandbox | Payload::Guest(_) => Runs::Guests,
+    };
+    let labels = Labels::open(&process.config, runs)?;
     // Everything below is done with the names the creator knows; nothing comes from the guest.
     let console = process
         .console
@@ -135,9 +141,9 @@ fn run(channel: &Channel, entry: Entry, process: ProcessRequest) -> Result<Ready
     drop(console);
     enter_working_directory(&process.config)?;
     take_name(&process.config);
-    let compile = match process.payload {
-        Payload::Native(_) => seccomp::compile,
-        Payload::Sandbox | Payload::Guest(_) => seccomp::compile_for_guests,
+    let compile = match runs {
+        Runs::Native => seccomp::compile,
+        Runs::Guests => seccomp::compile_for_guests,
     };
     let filter = process.seccomp.as_ref().map(compile).transpose()?;
     if let Some(domain) = process.personality {
@@ -145,7 +151,7 @@ fn run(channel: &Channel, entry: Entry, process: ProcessRequest) -> Result<Ready
     }
     // Before the user changes: a process that has changed it may not read its own page map.
     let mut prepared = Prepared::new(process.payload, &process.config, preserved)?;
-    confine(channel, &process.config, filter, &mut prepared)?;
+    confine(channel, &process.config, labels, filter, &mut prepared)?;
     // As the user who will run it: what that user may not read, it may not execute.
     prepared.check()?;
     wait::block_signals()?;
@@ -192,6 +198,7 @@ fn die_with_creator(channel: &Channel) -> Result<(), InitError> {
 fn confine(
     channel: &Channel,
     process: &Process,
+    labels: Labels,
     filter: Option<Program>,
     prepared: &mut Prepared,
 ) -> Result<(), InitError> {
@@ -199,10 +206,12 @@ fn confine(
     match prepared {
         Prepared::Native(native) if process.no_new_privileges() == Some(true) => {
             become_user(channel, process, Runs::Native)?;
+            labels.put_on()?;
             // What this program still does itself need not be in the profile.
             native.filter_at_the_end(filter);
         }
         Prepared::Native(_) => {
+            labels.put_on()?;
             // Needs a privilege that the user may not have.
             load(&filter)?;
             become_user(channel, process, Runs::Native)?;
@@ -210,6 +219,7 @@ fn confine(
         Prepared::Sandbox | Prepared::Guest(_) => {
             let wall = seccomp::wall::program(std::process::id())?;
             become_user(channel, process, Runs::Guests)?;
+            labels.put_on()?;
             rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
                 .doing(|| "closing the process's memory to others")?;
             // The wall first: config.json's profile may forbid to load another.

@@ -19,6 +19,7 @@ use crate::failure::Doing;
 use crate::init;
 use crate::init::channel::Message;
 use crate::init::request::{self, Entry, Guest, Handing, Join, Payload, ProcessRequest, Request};
+use crate::sandbox::labels::Modules;
 use crate::sandbox::{namespaces, terminal};
 
 /// What is asked for.
@@ -98,6 +99,7 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
         }
     };
     supported::process(&process, true)?;
+    supported::labels(&process, Modules::of_host())?;
     let wants_terminal = process.terminal() == Some(true);
     let console = match (wants_terminal, request.console) {
         (true, create::Console::Socket(path)) => Some(terminal::connect(&path)?),

@@ -14,6 +14,7 @@ use crate::init::request::{Build, Handing};
 use crate::sandbox::cgroup::detect::Hierarchies;
 use crate::sandbox::cgroup::resources;
 use crate::sandbox::cgroup::{self, CgroupError, CgroupPaths, Manager};
+use crate::sandbox::labels::Modules;
 use crate::sandbox::mounts::idmap::Mappings;
 use crate::sandbox::mounts::prepare;
 use crate::sandbox::mounts::{Source, options};
@@ -21,9 +22,6 @@ use crate::sandbox::namespaces::{NamespaceError, Namespaces};
 use crate::sandbox::{devices, hooks, sysctl};
 use crate::sys::mount_attr::{self, Attr};
 use crate::systemd::{Holder, Unit, Whose};
-
-/// There where the host's kernel enforces or at least knows SELinux.
-const SELINUX: &str = "/sys/fs/selinux/enforce";
 
 /// What create will make.
 pub struct Plan {
@@ -39,13 +37,18 @@ pub struct Plan {
     pub gids: Vec<LinuxIdMapping>,
     /// Checked sysctls.
     pub sysctl: Vec<(String, String)>,
+    /// SELinux label of file systems that are made for the container.
+    pub mount_label: Option<String>,
 }
 
 impl Plan {
     /// Checks everything that can be checked before something is made.
     pub fn new(spec: &Spec, id: &ContainerId, manager: Manager) -> Result<Self, LifecycleError> {
         supported::check(spec)?;
-        supported::mount_label(spec, std::path::Path::new(SELINUX).exists())?;
+        let host = Modules::of_host();
+        if let Some(process) = spec.process() {
+            supported::labels(process, host)?;
+        }
         let empty = Linux::default();
         let linux = spec.linux().as_ref().unwrap_or(&empty);
         let namespaces = Namespaces::parse(linux.namespaces().as_deref().unwrap_or_default())?;
@@ -117,6 +120,7 @@ impl Plan {
             uids,
             gids,
             sysctl,
+            mount_label: supported::mount_label(linux, host).map(str::to_owned),
         })
     }
 
@@ -167,6 +171,7 @@ impl Plan {
                 uids: &self.uids,
                 gids: &self.gids,
             },
+            self.mount_label.as_deref(),
             handing,
         )?;
         let own_dev = mounts.iter().any(|step| {

@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod credentials;
 pub mod devices;
 pub mod hooks;
+pub mod labels;
 pub mod mounts;
 pub mod namespaces;
 pub mod network;

@@ -203,7 +203,7 @@ fn named(help: &str) -> (Vec<&str>, BTreeSet<&str>) {
         .skip(1)
         .take_while(|line| !line.trim().is_empty());
     let first = |line| str::split(line, [' ', ',', '\t']).find(|word| !word.is_empty());
-    let options = help.split(|c: char| !(c.is_ascii_lowercase() || c == '-'));
+    let options = help.split(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'));
     (
         commands.filter_map(first).collect(),
         options

@@ -25,6 +25,7 @@ pub fn steps(
     bundle: &Path,
     cgroup: &CgroupPaths,
     container: Mappings<'_>,
+    label: Option<&str>,
     handing: &mut Handing,
 ) -> Result<Vec<Step>, MountError> {
     let step = |(index, mount): (usize, &Mount)| {
@@ -71,7 +72,7 @@ pub fn steps(
                     .source()
                     .as_ref()
                     .map_or_else(|| kind.to_owned(), |source| source.display().to_string()),
-                data: std::mem::take(&mut options.data),
+                data: labelled(std::mem::take(&mut options.data), kind, label),
                 attributes: options.attr.set | options.tree_attr.set,
                 propagation: options.propagation.map_or(0, |(flag, _)| flag),
                 copy_up: options.copy_up,
@@ -83,6 +84,21 @@ pub fn steps(
         })
     };
     mounts.iter().enumerate().map(step).collect()
+}
+
+/// Data of a file system, with the container's SELinux label where its files have no labels of their own.
+fn labelled(
+    mut data: Vec<(String, Option<String>)>,
+    kind: &str,
+    label: Option<&str>,
+) -> Vec<(String, Option<String>)> {
+    let own = |(key, _): &(String, Option<String>)| key.ends_with("context");
+    if let (Some(label), "tmpfs" | "devpts" | "ramfs") = (label, kind)
+        && !data.iter().any(own)
+    {
+        data.push(("context".to_owned(), Some(label.to_owned())));
+    }
+    data
 }
 
 /// The mappings for a mount: its own, which alone ask for mapped ids, or the container's.
