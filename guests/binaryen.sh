@@ -24,7 +24,7 @@ fetch_binaryen() {
 # reach one by a pointer.
 forking() {
   local options=(--pass-arg=asyncify-imports@vkernel.fork --pass-arg=asyncify-ignore-indirect)
-  [ $# -lt 3 ] || options+=("--pass-arg=asyncify-addlist@$3")
+  [ $# -lt 3 ] || options+=("--pass-arg=asyncify-addlist@$3" --pass-arg=asyncify-propagate-addlist)
   node "$BINARYEN/bin/wasm-opt" "$1" -g --enable-exception-handling --enable-bulk-memory --enable-sign-ext \
     --enable-mutable-globals --enable-nontrapping-float-to-int --enable-multivalue --enable-reference-types \
     --asyncify "${options[@]}" -O2 --translate-to-exnref -o "$2"

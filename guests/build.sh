@@ -10,7 +10,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 DEMO=(toybox 9base lua bzip2 zstd lz4 xxd figlet cmark tree jq gofmt python)
-TEST=("${DEMO[@]}" runners nettools runlua vkcheck vkfork dash ed brotli mawk sqlite3 rust)
+TEST=("${DEMO[@]}" runawk runed runners nettools runlua vkcheck vkfork dash ed brotli mawk sqlite3 rust)
 
 # Debian source packages, by binary or source name, and the source name their tarball carries.
 SOURCES=(toybox micro-httpd 9base lua5.4 bzip2 libzstd lz4 vim figlet cmark tree jq ed brotli mawk sqlite3 dash)

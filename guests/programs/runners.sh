@@ -1,8 +1,11 @@
-# The toybox commands that run other programs, built with libvkernel: their children are processes of the same kernel.
+# toybox built with libvkernel: the commands that run other programs, whose children are processes of the same kernel,
+# and those that need a working directory, permissions, users or a terminal.
 . "$GUESTS/vkernel.sh"
 unpack toybox
 cd src
-COMMANDS=(env find nice nohup xargs)
+COMMANDS=(basename cat chgrp chmod chown cmp cp cut date diff dirname echo env expr false find grep egrep fgrep head
+  link ln ls mkdir mkfifo mktemp mv nice nohup od paste printenv printf pwd readlink realpath rm rmdir sed seq
+  sleep sort split stat tail tee test touch tr true truncate tty uname uniq unlink wc xargs yes)
 
 make HOSTCC=gcc allnoconfig
 edits=('s/# CONFIG_TOYBOX_\(HELP\|HELP_DASHDASH\|FLOAT\|NORECURSE\) is not set/CONFIG_TOYBOX_\1=y/'

@@ -16,3 +16,4 @@ pub mod reference;
 pub mod scratch;
 pub mod stepper;
 pub mod subject;
+pub mod terminal;

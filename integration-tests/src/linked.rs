@@ -33,8 +33,8 @@ impl Linked {
         fs::read_to_string(self.0.path().join("audit")).unwrap_or_default()
     }
 
-    /// Runs a program with `stdin` as its standard input.
-    pub fn run_with(&self, line: &[&str], stdin: &[u8]) -> Output {
+    /// The command that runs a program.
+    pub fn command(&self, line: &[&str]) -> Command {
         let mut command = Command::new(subject::megabin());
         command
             .args(["run", "--insecure-unsigned", "--audit"])
@@ -44,7 +44,12 @@ impl Linked {
             .arg(self.0.path())
             .arg("--")
             .args(line);
-        run_with(&mut command, stdin)
+        command
+    }
+
+    /// Runs a program with `stdin` as its standard input.
+    pub fn run_with(&self, line: &[&str], stdin: &[u8]) -> Output {
+        run_with(&mut self.command(line), stdin)
     }
 
     /// Runs a program without input.

@@ -83,6 +83,8 @@ fn lua_reads_from_writes_to_and_waits_for_programs() {
         local out = io.popen("wc -c", "w"); out:write("twelve bytes"); out:close()
         print(os.execute("false"))
         print(io.popen("nope"):close())
+        print(io.popen("x=$(seq 4 | wc -l); echo $((x * 2)) && exit 7"):read("a"))
+        print(os.execute("cd /data && test -d . || exit 1; exit 5"))
     "#;
     let output = container().run(&["lua", "-e", script]);
     let words = output
@@ -92,11 +94,44 @@ fn lua_reads_from_writes_to_and_waits_for_programs() {
         .join(" ");
     assert_eq!(
         words,
-        "1;2;3;12 nil exit 1 nil exit 127",
+        "1;2;3;12 nil exit 1 nil exit 127 8 nil exit 5",
         "{}",
         output.err()
     );
-    assert_eq!(output.err(), "sh: nope: No such file or directory\n");
+    assert_eq!(output.err(), "sh: 1: nope: not found\n");
+}
+
+#[test]
+fn awk_reads_from_writes_to_and_waits_for_commands() {
+    let script = r#"BEGIN {
+        print system("exit 3"), system("nope 2>/dev/null")
+        "echo a b | wc -w" | getline n; print n
+        while (("seq 3" | getline x) > 0) s = s x; print s
+        print "z\ny" | "sort"; close("sort"); print "end"
+    }"#;
+    let output = container().run(&["awk", script]);
+    assert_eq!(
+        output.out(),
+        "3 127\n2\n123\ny\nz\nend\n",
+        "{}",
+        output.err()
+    );
+}
+
+#[test]
+fn ed_runs_a_shells_commands() {
+    let keys = "a\nhello\n.\n!echo $((6 * 7)) | cat\nr !seq 2 | sort -r\n,p\nw !wc -l\nQ\n";
+    let output = container().run_with(&["ed", "-s"], keys.as_bytes());
+    assert_eq!(output.out(), "42\nhello\n2\n1\n3\n", "{}", output.err());
+}
+
+#[test]
+fn sqlite_runs_a_shells_commands_and_reads_from_them() {
+    let lines = "create table t(n);\n.shell echo in a shell, $(echo of its own)\n.import '|seq 4' t\n\
+        select sum(n) from t;\n.output '|tr 0-9 a-j'\nselect 12345;\n";
+    let output = container().run_with(&["sqlite3", ":memory:"], lines.as_bytes());
+    let expected = "in a shell, of its own\n10\nbcdef\n";
+    assert_eq!(output.out(), expected, "{}", output.err());
 }
 
 #[test]
@@ -202,14 +237,16 @@ except subprocess.TimeoutExpired: print("timed out")
 for wrong in (dict(args=["nope"]), dict(args=["echo"], cwd="/nope"), dict(args=["/data"])):
     try: subprocess.run(**wrong)
     except OSError as error: print(type(error).__name__, error.filename)
-print(os.system("false") >> 8, subprocess.check_output("echo by a shell", shell=True, text=True), end="")
+print(os.system("false || exit 9") >> 8, subprocess.check_output("echo by a $(echo shell)", shell=True, text=True), end="")
+print(subprocess.run("seq 3 | sort -r | tr '\\n' ' '; (exit 4)", shell=True, stdout=subprocess.PIPE, text=True))
 print(shutil.which("sh"), shutil.which("nope"), os.getpid(), os.getppid())
 print(run("check", "child", "fds").stdout)
 "#;
     let output = python(&container(), script);
     let expected = "hello\n12\n3000000\nONLY=this\n1 127 cat: /nope: No such file or directory\n/data\n\
         5\n 0 0\n-15\ntimed out\nFileNotFoundError nope\nFileNotFoundError /nope\n\
-        PermissionError /data\n1 by a shell\n/bin/sh None 1 0\n0 1 2 \n";
+        PermissionError /data\n9 by a shell\n\
+        CompletedProcess(args=\"seq 3 | sort -r | tr '\\\\n' ' '; (exit 4)\", returncode=4, stdout='3 2 1 ')\n/bin/sh None 1 0\n0 1 2 \n";
     assert_eq!(output.out(), expected, "{}", output.err());
 }
 

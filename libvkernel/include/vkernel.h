@@ -29,7 +29,7 @@ struct vk_action {
 };
 
 enum { VK_READ = 1, VK_WRITE = 2, VK_CREATE = 4, VK_EXCLUSIVE = 8, VK_TRUNCATE = 16, VK_APPEND = 32,
-       VK_NONBLOCK = 64, VK_DIRECTORY = 128, VK_NOFOLLOW = 256 };
+       VK_NONBLOCK = 64, VK_DIRECTORY = 128, VK_NOFOLLOW = 256, VK_CLOEXEC = 512 };
 
 enum { VK_SET_GROUP = 1, VK_SET_MASK = 2, VK_SET_DEFAULTS = 4, VK_SET_SESSION = 8, VK_FOREGROUND = 16 };
 
@@ -81,6 +81,23 @@ VKERNEL(sigprocmask) int vk_sigprocmask(int how, uint64_t set, uint64_t *before)
 VKERNEL(sigpending) int vk_sigpending(uint64_t *set);
 VKERNEL(sigsuspend) int vk_sigsuspend(uint64_t mask);
 VKERNEL(setitimer) int vk_setitimer(uint64_t first, uint64_t interval, uint64_t before[2]);
+struct vk_stat {
+	uint64_t dev, ino, nlink;
+	uint32_t mode, uid, gid, block_size;
+	uint64_t rdev, size, blocks, accessed, modified, changed;
+};
+VKERNEL(open) int vk_open(int dir, const char *path, uint32_t len, unsigned flags, unsigned mode, int *fd);
+VKERNEL(stat) int vk_stat(int dir, const char *path, uint32_t len, unsigned flags, struct vk_stat *);
+VKERNEL(fstat) int vk_fstat(int fd, struct vk_stat *);
+VKERNEL(chmod) int vk_chmod(int dir, const char *path, uint32_t len, unsigned mode, unsigned flags);
+VKERNEL(fchmod) int vk_fchmod(int fd, unsigned mode);
+VKERNEL(chown) int vk_chown(int dir, const char *path, uint32_t len, unsigned uid, unsigned gid, unsigned flags);
+VKERNEL(fchown) int vk_fchown(int fd, unsigned uid, unsigned gid);
+VKERNEL(mkdir) int vk_mkdir(int dir, const char *path, uint32_t len, unsigned mode);
+VKERNEL(mkfifo) int vk_mkfifo(int dir, const char *path, uint32_t len, unsigned mode);
+VKERNEL(getrlimit) int vk_getrlimit(int resource, uint64_t limit[2]);
+VKERNEL(setrlimit) int vk_setrlimit(int resource, const uint64_t limit[2]);
+VKERNEL(uname) int vk_uname(void *names);
 VKERNEL(access) int vk_access(int dir, const char *path, uint32_t len, int mode, int flags);
 
 struct vk_bytes {
@@ -105,3 +122,4 @@ _Static_assert(sizeof(struct vk_request) == 24, "as vkernel-abi.md says");
 _Static_assert(sizeof(struct vk_action) == 24, "as vkernel-abi.md says");
 _Static_assert(sizeof(struct vk_spawn_request) == 56, "as vkernel-abi.md says");
 _Static_assert(sizeof(struct vk_sigaction) == 16, "as vkernel-abi.md says");
+_Static_assert(sizeof(struct vk_stat) == 88, "as vkernel-abi.md says");

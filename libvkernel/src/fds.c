@@ -8,7 +8,10 @@
 #include "internal.h"
 
 int pipe(int ends[2]) { return done(vk_pipe(ends, 0)); }
-int pipe2(int ends[2], int flags) { return done(vk_pipe(ends, flags & O_NONBLOCK ? 2 : 0)); }
+int pipe2(int ends[2], int flags)
+{
+	return done(vk_pipe(ends, (flags & O_CLOEXEC ? 1 : 0) | (flags & O_NONBLOCK ? 2 : 0)));
+}
 
 int dup(int fd)
 {
@@ -20,8 +23,8 @@ int dup2(int from, int to) { return done(vk_dup2(from, to, 0)) ? -1 : to; }
 
 int dup3(int from, int to, int flags)
 {
-	if (from == to) return done(EINVAL);
-	return dup2(from, to);
+	if (from == to || flags & ~O_CLOEXEC) return done(EINVAL);
+	return done(vk_dup2(from, to, flags ? 1 : 0)) ? -1 : to;
 }
 
 /* Status flags have Linux's numbers in the kernel and WASI's in programs. */

@@ -62,6 +62,9 @@ void (*signal(int number, void (*handler)(int)))(int)
 	return sigaction(number, &wanted, &before) ? SIG_ERR : before.sa_handler;
 }
 
+/* wasi-libc has it in one object with signal. */
+void (*bsd_signal(int number, void (*handler)(int)))(int) { return signal(number, handler); }
+
 int raise(int number)
 {
 	int own, error = vk_getpid(&own);

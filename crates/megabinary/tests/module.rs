@@ -210,6 +210,6 @@ fn imports_are_functions_a_virtual_kernel_has() {
     let mut parts = Parts::new(&["ls"]);
     parts
         .imports
-        .push(("vkernel".into(), "uname".into(), function(0)));
+        .push(("vkernel".into(), "statfs".into(), function(0)));
     assert!(Module::parse(&parts.build()).is_ok());
 }

@@ -396,6 +396,11 @@ impl FdTable {
         self.limit
     }
 
+    /// Changes that; what is open beyond stays open.
+    pub fn set_limit(&mut self, limit: u32) {
+        self.limit = limit.min(Self::MAX_LIMIT);
+    }
+
     /// The descriptor `fd`, or `EBADF`.
     #[inline]
     pub fn get(&self, fd: u32) -> Result<&Descriptor> {

@@ -22,6 +22,7 @@ pub mod net;
 pub mod plan;
 pub mod process;
 pub mod rights;
+pub mod rlimits;
 pub mod signal;
 pub mod table;
 pub mod vk;

@@ -15,6 +15,7 @@ use crate::kill::KillToken;
 use crate::memory::Laid;
 use crate::plan::NetworkPolicy;
 use crate::rights::{HostCall, HostCallSet};
+use crate::rlimits::Rlimits;
 
 /// How a process ends other than by returning from its entry point or by a trap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +92,8 @@ pub struct ProcState {
     pub vfs: Arc<Vfs>,
     /// What sockets it may have.
     pub networking: NetworkPolicy,
-    /// The largest size in bytes a file may get by this process (`RLIMIT_FSIZE`).
-    pub file_size_limit: u64,
+    /// What it may use at most, and what it may raise that to.
+    pub rlimits: Rlimits,
     /// Its signals, and how others reach it.
     pub kill: KillToken,
     /// Bounds on memory and tables, enforced by the engine.

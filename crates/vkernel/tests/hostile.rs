@@ -79,7 +79,7 @@ fn any_call_with_any_arguments_is_answered() {
     std::fs::create_dir(&root).unwrap();
     std::fs::write(outer.path().join("beside"), "untouched").unwrap();
     let mut guest = Ours::at(&root);
-    guest.state().file_size_limit = 1 << 20;
+    guest.state().rlimits.file_size.soft = 1 << 20;
     let mut random = Random(0x1234_5678_9abc_def1);
     let mut answers = [0usize; 80];
     for _ in 0..CALLS {

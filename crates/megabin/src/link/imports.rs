@@ -125,7 +125,7 @@ mod tests {
         for (module, name, part) in [
             (WASI_MODULE, "fd_frobnicate", "not part of WASI preview 1"),
             ("env", "fork", "left undefined"),
-            (VKERNEL_MODULE, "uname", "reserved"),
+            (VKERNEL_MODULE, "statfs", "reserved"),
             ("wasi_unstable", "fd_write", "preview 0"),
             ("wasi:io/poll@0.2.0", "poll", "preview 2"),
         ] {

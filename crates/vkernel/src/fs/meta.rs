@@ -50,7 +50,7 @@ impl Filestat {
         out
     }
 
-    fn of_virtual(node: VNode) -> Filestat {
+    pub(super) fn of_virtual(node: VNode) -> Filestat {
         let (kind, nlink) = match node.kind() {
             VKind::Directory => (FileKind::Directory, 2),
             VKind::File => (FileKind::Regular, 1),

@@ -20,6 +20,7 @@ pub mod poll;
 mod procfd;
 pub mod resolve;
 pub mod rights;
+pub mod status;
 mod vfile;
 mod vfs;
 pub mod vnode;

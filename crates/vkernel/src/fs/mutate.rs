@@ -17,9 +17,15 @@ const UNREACHABLE: &[u8] = b"(unreachable)";
 
 impl Vfs {
     /// `path_create_directory`.
-    pub fn create_directory(&self, ctx: &Context<'_>, base: Base<'_>, path: &[u8]) -> Result<()> {
+    pub fn create_directory(
+        &self,
+        ctx: &Context<'_>,
+        base: Base<'_>,
+        path: &[u8],
+        mode: u32,
+    ) -> Result<()> {
         let at = self.resolve_parent(ctx, base, path)?;
-        Ok(rustix::fs::mkdirat(&at.dir, &at.name, ctx.mode(0o777))?)
+        Ok(rustix::fs::mkdirat(&at.dir, &at.name, ctx.mode(mode))?)
     }
 
     /// `path_remove_directory`.

@@ -152,6 +152,14 @@ impl ProcFd {
         Ok(linked?)
     }
 
+    /// Gives what `fd` stands for these permissions.
+    pub fn set_mode(&self, fd: BorrowedFd<'_>, mode: Mode) -> Result<()> {
+        let set = self.name(fd, |number| {
+            rustix::fs::chmodat(&self.dir, number, mode, AtFlags::empty())
+        });
+        Ok(set?)
+    }
+
     /// This process's own page map, which tells nothing about guests' files: for the kernel. A
     /// process that has changed its user may not open it.
     pub fn page_map(&self) -> Result<OwnedFd> {

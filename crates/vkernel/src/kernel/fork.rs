@@ -205,7 +205,7 @@ impl ProcState {
             fds: self.fds.clone(),
             vfs: self.vfs.clone(),
             networking: self.networking,
-            file_size_limit: self.file_size_limit,
+            rlimits: self.rlimits,
             kill,
             limits: self.limits.clone(),
             audit: self.audit.clone(),

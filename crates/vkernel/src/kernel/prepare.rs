@@ -18,6 +18,7 @@ use crate::memory::Layout;
 use crate::plan::NetworkPolicy;
 use crate::process::{ProcState, Program, Winding};
 use crate::rights::HostCallSet;
+use crate::rlimits::Rlimits;
 
 const PAGE: u64 = 64 << 10;
 
@@ -50,6 +51,8 @@ pub struct Launch {
     pub umask: u32,
     /// Its descriptors. It gets the root directory besides if there is none among them.
     pub fds: FdTable,
+    /// What it may use at most.
+    pub rlimits: Rlimits,
     /// Where a name without a slash is searched.
     pub search_path: Option<Vec<u8>>,
 }
@@ -80,6 +83,7 @@ impl Process {
             env: spec.env,
             cwd: spec.cwd,
             umask: spec.umask,
+            rlimits: Rlimits::new(&kernel.0.limits),
             fds,
         };
         let pid = crate::table::FIRST;
@@ -166,6 +170,7 @@ impl Prepared {
             cwd,
             umask,
             fds,
+            rlimits,
             ..
         } = self.launch;
         let kernel = &kernel.0;
@@ -197,7 +202,7 @@ impl Prepared {
             answer: Vec::new(),
             locating: false,
             networking: kernel.plan.networking(),
-            file_size_limit: kernel.limits.file_size,
+            rlimits,
             system: Some(system),
         };
         Process {

@@ -78,9 +78,7 @@ impl Blocked {
             }
             while let Some((signal, from_terminal)) = next(&signals) {
                 if default_action(signal) == Action::Stop && running.stops_whole(signal) {
-                    // SAFETY: plain system call. The whole program stops, until somebody
-                    // continues it.
-                    unsafe { libc::raise(libc::SIGSTOP) };
+                    stop_whole(signal);
                 } else if from_terminal {
                     running.signal_foreground(signal);
                 } else {
@@ -88,6 +86,21 @@ impl Blocked {
                 }
             }
         }
+    }
+}
+
+/// Stops the whole program, until somebody continues it. By the signal itself, which does nothing
+/// where nobody would: a container has no shell around it that waits for its stop.
+fn stop_whole(signal: i32) {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: the set is initialised before it is used, and the signal's number is a valid one. Its
+    // action is the default one, since everything but faults is received from a descriptor.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), signal);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut());
+        libc::raise(signal);
+        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
     }
 }
 

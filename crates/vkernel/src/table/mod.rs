@@ -316,6 +316,39 @@ impl Processes {
         Ok(())
     }
 
+    /// Whether a process is of the terminal's session and not in its foreground.
+    #[must_use]
+    pub fn in_background(&self, pid: u32) -> bool {
+        let table = self.lock();
+        (table.get(pid)).is_ok_and(|own| own.session == FIRST && own.group != table.foreground)
+    }
+
+    /// A process in the background uses the terminal: its group is sent `signal`, SIGTTIN or
+    /// SIGTTOU. Nothing where it may go on: it is not in the background, or it does not want to
+    /// hear of SIGTTOU. `EIO` where nobody would continue it, or it does not want SIGTTIN.
+    pub fn use_terminal(&self, pid: u32, signal: i32) -> Result<Option<Reached>, Errno> {
+        let mut table = self.lock();
+        let own = table.get(pid)?;
+        let group = own.group;
+        if own.session != FIRST || group == table.foreground {
+            return Ok(None);
+        }
+        let unwanted = own.token.signals(|signals| {
+            signals.disposition(signal) == Disposition::Ignore || signals.mask().contains(signal)
+        });
+        match unwanted {
+            true if signal == libc::SIGTTOU => return Ok(None),
+            true => return Err(Errno::IO),
+            false if table.orphaned(group) => return Err(Errno::IO),
+            false => {}
+        }
+        let mut reached = Reached::new();
+        for pid in table.members(group) {
+            table.post(pid, signal, &mut reached);
+        }
+        Ok(Some(reached))
+    }
+
     /// How many processes there are, those that ended and were not waited for included.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -361,6 +394,16 @@ impl Table {
 
     fn group_in_session(&self, group: u32, session: u32) -> bool {
         (self.records.values()).any(|record| record.group == group && record.session == session)
+    }
+
+    /// Whether no member has a parent in another group of its session, who could continue it.
+    fn orphaned(&self, group: u32) -> bool {
+        !(self.records.values()).any(|member| {
+            let parent = member.parent.and_then(|parent| self.records.get(&parent));
+            member.group == group
+                && parent
+                    .is_some_and(|parent| parent.group != group && parent.session == member.session)
+        })
     }
 
     /// A signal from a process of the table.

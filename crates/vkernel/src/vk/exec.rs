@@ -39,6 +39,7 @@ fn exec(cx: &mut HostCx<'_>, at: u32) -> HostResult {
         search_path: request.search_path,
         cwd: cx.proc.cwd.clone(),
         umask: cx.proc.umask,
+        rlimits: cx.proc.rlimits,
         fds,
     };
     kernel::exec(cx.proc, launch)?;
@@ -81,6 +82,7 @@ pub(super) fn spawn_child(
         search_path: request.search_path,
         cwd: child.cwd,
         umask: proc.umask,
+        rlimits: proc.rlimits,
         fds: child.fds,
     };
     Ok(kernel::spawn(proc, launch, attributes)?)

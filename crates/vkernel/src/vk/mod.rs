@@ -8,12 +8,14 @@ pub(crate) mod control;
 mod cwd;
 mod exec;
 mod fds;
+mod files;
 mod fork;
 mod ids;
+mod machine;
 mod request;
 mod signals;
 mod sockets;
-mod tty;
+pub(crate) mod tty;
 mod wait;
 
 use wasmtime::Linker;
@@ -30,8 +32,10 @@ pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
     cwd::register(linker)?;
     exec::register(linker)?;
     fds::register(linker)?;
+    files::register(linker)?;
     fork::register(linker)?;
     ids::register(linker)?;
+    machine::register(linker)?;
     signals::register(linker)?;
     sockets::register(linker)?;
     tty::register(linker)?;

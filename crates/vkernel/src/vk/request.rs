@@ -64,7 +64,8 @@ const APPEND: u32 = 32;
 const NONBLOCK: u32 = 64;
 const DIRECTORY: u32 = 128;
 const NOFOLLOW: u32 = 256;
-const ALL: u32 = 511;
+const CLOEXEC: u32 = 512;
+const ALL: u32 = 1023;
 
 impl Open {
     pub fn new(flags: u32, mode: u32) -> Result<Open, Errno> {
@@ -72,6 +73,11 @@ impl Open {
             return Err(Errno::INVAL);
         }
         Ok(Open { flags, mode })
+    }
+
+    /// Whether the descriptor is closed when a program is executed.
+    pub fn closes_on_exec(self) -> bool {
+        self.flags & CLOEXEC != 0
     }
 
     pub fn request(self) -> OpenRequest {
@@ -195,6 +201,8 @@ fn action(mem: &GuestMem<'_>, bytes: &[u8]) -> Result<Action, Errno> {
     Ok(match word(0) {
         0 => Action::Close(fd),
         1 => Action::Dup2(fd, other),
+        // What would be closed again at once is nothing to ask for.
+        2 if other & CLOEXEC != 0 => return Err(Errno::INVAL),
         2 => Action::Open(fd, path()?, Open::new(other, word(5))?),
         3 => Action::Chdir(path()?),
         4 => Action::Fchdir(fd),

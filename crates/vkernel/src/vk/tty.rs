@@ -8,6 +8,7 @@ use super::{MODULE, system};
 use crate::descriptor::HostFile;
 use crate::errno::Errno;
 use crate::host_fn;
+use crate::kernel::System;
 use crate::process::{HostResult, ProcState};
 use crate::wasi::HostCx;
 
@@ -50,6 +51,50 @@ fn ioctl<const N: usize>(
     if done < 0 { Err(Errno::last()) } else { Ok(()) }
 }
 
+/// A process that reads from its terminal in the background is stopped until it is in the
+/// foreground.
+pub(crate) fn may_read(proc: &ProcState, file: &HostFile) -> HostResult {
+    if file.is_terminal() {
+        may_use(proc, libc::SIGTTIN)
+    } else {
+        Ok(())
+    }
+}
+
+/// The same for one that writes there, if the terminal's modes ask for it.
+pub(crate) fn may_write(proc: &ProcState, file: &HostFile) -> HostResult {
+    let in_background = |system: &System| system.processes().in_background(proc.pid);
+    if file.is_terminal() && proc.system.as_ref().is_some_and(in_background) && stops_output(file)?
+    {
+        may_use(proc, libc::SIGTTOU)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether the terminal's local modes have TOSTOP.
+fn stops_output(file: &HostFile) -> Result<bool, Errno> {
+    let mut bytes = [0; TERMIOS];
+    ioctl(file, libc::TCGETS, &mut bytes)?;
+    let local = u32::from_ne_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]);
+    Ok(local & libc::TOSTOP != 0)
+}
+
+fn may_use(proc: &ProcState, signal: i32) -> HostResult {
+    let Some(system) = &proc.system else {
+        return Ok(());
+    };
+    // Stopped and continued, it looks again.
+    while let Some(reached) = system.processes().use_terminal(proc.pid, signal)? {
+        let others = (reached.into_iter())
+            .filter(|token| !token.same(&proc.kill))
+            .collect();
+        system.reach(others);
+        proc.kill.check()?;
+    }
+    Ok(())
+}
+
 fn isatty(cx: &mut HostCx<'_>, fd: u32) -> HostResult {
     terminal(cx.proc, fd)?;
     Ok(())
@@ -70,6 +115,7 @@ fn tcsetattr(cx: &mut HostCx<'_>, fd: u32, when: u32, modes: u32) -> HostResult 
     };
     let mut bytes: [u8; TERMIOS] = cx.mem.array(modes)?;
     let file = terminal(cx.proc, fd)?;
+    may_use(cx.proc, libc::SIGTTOU)?;
     cx.proc
         .kill
         .interruptible(|| ioctl(file, request, &mut bytes))
@@ -95,5 +141,8 @@ fn tcgetpgrp(cx: &mut HostCx<'_>, fd: u32, group: u32) -> HostResult {
 fn tcsetpgrp(cx: &mut HostCx<'_>, fd: u32, group: u32) -> HostResult {
     terminal(cx.proc, fd)?;
     let processes = system(cx.proc)?.processes();
+    if processes.has_terminal(cx.proc.pid) {
+        may_use(cx.proc, libc::SIGTTOU)?;
+    }
     Ok(processes.set_foreground(cx.proc.pid, group)?)
 }

@@ -79,7 +79,7 @@ fn fd_advise(cx: &mut HostCx<'_>, fd: u32, start: u64, len: u64, advice: u32) ->
 }
 
 fn fd_allocate(cx: &mut HostCx<'_>, fd: u32, start: u64, len: u64) -> HostResult {
-    let limit = cx.proc.file_size_limit;
+    let limit = cx.proc.rlimits.file_size.soft;
     let file = host(&cx.proc.fds, fd, FdRights::ALLOCATE)?;
     cx.proc
         .kill
@@ -166,7 +166,7 @@ fn fd_filestat_get(cx: &mut HostCx<'_>, fd: u32, stat: u32) -> HostResult {
 }
 
 fn fd_filestat_set_size(cx: &mut HostCx<'_>, fd: u32, size: u64) -> HostResult {
-    let limit = cx.proc.file_size_limit;
+    let limit = cx.proc.rlimits.file_size.soft;
     let file = host(&cx.proc.fds, fd, FdRights::FILESTAT_SET_SIZE)?;
     cx.proc
         .kill

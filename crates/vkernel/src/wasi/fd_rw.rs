@@ -10,7 +10,7 @@ use crate::fs::rights::FdRights;
 use crate::fs::vnode::VNode;
 use crate::host_fn;
 use crate::process::{Fail, HostResult, ProcState};
-use crate::vk::control;
+use crate::vk::{control, tty};
 use crate::wasi::HostCx;
 use crate::wasi::memory::{Iovecs, MAX_IOVECS};
 
@@ -46,17 +46,19 @@ fn fd_read(cx: &mut HostCx<'_>, fd: u32, vectors: u32, count: u32, moved: u32) -
         Err(_) if is_control(&cx.proc.fds, fd) => return answer(cx, vectors, count, moved),
         file => file?,
     };
+    tty::may_read(cx.proc, file)?;
     let into = cx.mem.iovecs(vectors, count)?;
     let bytes = cx.proc.kill.interruptible(|| io::read(file, &into))?;
     Ok(cx.mem.write_u32(moved, bytes)?)
 }
 
 fn fd_write(cx: &mut HostCx<'_>, fd: u32, vectors: u32, count: u32, moved: u32) -> HostResult {
-    let limit = cx.proc.file_size_limit;
+    let limit = cx.proc.rlimits.file_size.soft;
     let file = match host(&cx.proc.fds, fd, FdRights::WRITE) {
         Err(_) if is_control(&cx.proc.fds, fd) => return request(cx, vectors, count, moved),
         file => file?,
     };
+    tty::may_write(cx.proc, file)?;
     let mut from = cx.mem.iovecs(vectors, count)?;
     if limit != u64::MAX {
         cut(file, &mut from, None, limit)?;
@@ -136,7 +138,7 @@ fn fd_pwrite(
     at: u64,
     moved: u32,
 ) -> HostResult {
-    let limit = cx.proc.file_size_limit;
+    let limit = cx.proc.rlimits.file_size.soft;
     let file = host(&cx.proc.fds, fd, FdRights::WRITE)?;
     let mut from = cx.mem.iovecs(vectors, count)?;
     if limit != u64::MAX {

@@ -15,7 +15,7 @@ pub mod fd_rw;
 pub mod memory;
 pub mod path_meta;
 pub mod path_open;
-mod paths;
+pub(crate) mod paths;
 pub mod poll;
 pub mod prestat;
 pub mod proc;

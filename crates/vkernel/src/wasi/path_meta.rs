@@ -110,7 +110,7 @@ fn path_create_directory(cx: &mut HostCx<'_>, dir: u32, path: u32, len: u32) -> 
         cx,
         arg,
         FdRights::PATH_CREATE_DIRECTORY,
-        |vfs, ctx, base, path| vfs.create_directory(ctx, base, path),
+        |vfs, ctx, base, path| vfs.create_directory(ctx, base, path, 0o777),
     )
 }
 

@@ -10,7 +10,7 @@ use crate::wasi::HostCx;
 
 /// Where a path is in the guest's memory.
 #[derive(Clone, Copy)]
-pub(super) struct PathArg {
+pub(crate) struct PathArg {
     /// The directory's descriptor.
     pub dir: u32,
     /// Address of the text.
@@ -21,7 +21,7 @@ pub(super) struct PathArg {
 
 /// The rights given up on the directory that a call starts from; `ENOTCAPABLE` if `needed` is
 /// one of them.
-pub(super) fn dropped(proc: &ProcState, dir: u32, needed: FdRights) -> Result<FdRights, Errno> {
+pub(crate) fn dropped(proc: &ProcState, dir: u32, needed: FdRights) -> Result<FdRights, Errno> {
     if dir == GUEST_CWD {
         return Ok(FdRights::NONE);
     }
@@ -39,7 +39,7 @@ fn require(fds: &FdTable, dir: u32, needed: FdRights) -> Result<(), Errno> {
 }
 
 /// Runs `action` on a path of the guest's.
-pub(super) fn at<T>(
+pub(crate) fn at<T>(
     cx: &HostCx<'_>,
     arg: PathArg,
     needed: FdRights,

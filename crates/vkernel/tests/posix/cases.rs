@@ -373,7 +373,7 @@ fn sizes_advice_and_syncing() {
 #[test]
 fn the_file_size_limit_cuts_writes() {
     let (_dir, mut guest) = guest();
-    guest.state().file_size_limit = 10;
+    guest.state().rlimits.file_size.soft = 10;
     let fd = guest.open("f", CREATE, rights::BOTH).unwrap();
     assert_eq!(guest.write(fd, b"12345678"), Ok(8));
     assert_eq!(guest.write(fd, b"12345678"), Ok(2));

@@ -102,7 +102,7 @@ fn types(letters: &str) -> String {
 
 /// The functions of module vkernel, as [`FUNCTIONS`] has those of preview 1.
 pub fn vkernel_functions() -> Vec<(&'static str, String)> {
-    HostCall::ALL
+    let mut functions: Vec<_> = HostCall::ALL
         .iter()
         .filter(|call| call.module() == VKERNEL_MODULE)
         .filter_map(|call| Some((call.function(), call.signature()?)))
@@ -110,7 +110,10 @@ pub fn vkernel_functions() -> Vec<(&'static str, String)> {
             let params = signature.split('>').next().unwrap_or_default();
             (name, params.replace('i', "w").replace('I', "d"))
         })
-        .collect()
+        .collect();
+    // One that has a call for each operation is there once.
+    functions.dedup();
+    functions
 }
 
 /// The module that exports what it imports: functions of preview 1, and of module vkernel.

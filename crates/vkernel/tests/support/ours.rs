@@ -58,7 +58,7 @@ impl Ours {
             fds,
             vfs: Arc::new(vfs),
             networking: NetworkPolicy::Host,
-            file_size_limit: u64::MAX,
+            rlimits: vkernel::rlimits::Rlimits::new(&vkernel::kernel::Limits::default()),
             kill: KillToken::default(),
             limits: StoreLimits::default(),
             audit: Arc::new(Audit::new("test".into(), Box::new(Discard))),

@@ -1,0 +1,64 @@
+//! What a process may use, and what the machine is called.
+
+use wasmtime::Linker;
+
+use super::MODULE;
+use crate::host_fn;
+use crate::process::{HostResult, ProcState};
+use crate::rlimits::{Resource, Rlimit};
+use crate::wasi::HostCx;
+
+/// Offers this family's functions.
+pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+    host_fn!(MODULE, linker, VkGetrlimit, getrlimit(resource: u32, limit: u32));
+    host_fn!(MODULE, linker, VkSetrlimit, setrlimit(resource: u32, limit: u32));
+    host_fn!(MODULE, linker, VkUname, uname(names: u32));
+    Ok(())
+}
+
+fn getrlimit(cx: &mut HostCx<'_>, resource: u32, limit: u32) -> HostResult {
+    let found = cx.proc.rlimits.get(Resource::from_linux(resource)?);
+    let mut out = [0u8; 16];
+    out[..8].copy_from_slice(&found.soft.to_le_bytes());
+    out[8..].copy_from_slice(&found.hard.to_le_bytes());
+    Ok(cx.mem.write(limit, &out)?)
+}
+
+fn setrlimit(cx: &mut HostCx<'_>, resource: u32, limit: u32) -> HostResult {
+    let resource = Resource::from_linux(resource)?;
+    let bytes: [u8; 16] = cx.mem.array(limit)?;
+    let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
+    let wanted = Rlimit {
+        soft: word(0),
+        hard: word(8),
+    };
+    cx.proc.rlimits.set(resource, wanted)?;
+    if resource == Resource::Descriptors {
+        let soft = u32::try_from(wanted.soft).unwrap_or(u32::MAX);
+        cx.proc.fds.set_limit(soft);
+    }
+    Ok(())
+}
+
+/// Bytes of each name of `uname`, its NUL included.
+const NAME: usize = 65;
+
+/// The host's names but for the machine, which is WebAssembly's.
+fn uname(cx: &mut HostCx<'_>, names: u32) -> HostResult {
+    let host = rustix::system::uname();
+    let mut out = [0u8; 6 * NAME];
+    let texts = [
+        host.sysname(),
+        host.nodename(),
+        host.release(),
+        host.version(),
+        c"wasm32",
+        host.domainname(),
+    ];
+    for (slot, text) in out.chunks_exact_mut(NAME).zip(texts) {
+        let text = text.to_bytes();
+        let len = text.len().min(NAME - 1);
+        slot[..len].copy_from_slice(&text[..len]);
+    }
+    Ok(cx.mem.write(names, &out)?)
+}

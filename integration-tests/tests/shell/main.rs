@@ -1,0 +1,6 @@
+//! A real shell inside the container: dash, whose subshells are true forks and whose commands are
+//! executions by digest.
+
+mod scripts;
+mod suite;
+mod terminal;
