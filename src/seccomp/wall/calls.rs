@@ -90,8 +90,10 @@ pub const THREAD: u64 = (libc::CLONE_VM
     | libc::CLONE_CHILD_CLEARTID) as u64;
 
 const EXECUTABLE: u64 = libc::PROT_EXEC as u64;
-/// Set-user-id, set-group-id and sticky: no file of a guest's has them.
+/// Set-user-id, set-group-id and sticky: nothing is made with them.
 const SPECIAL_MODE: u64 = 0o7000;
+/// Set-user-id and set-group-id: nothing gets them later either.
+const SET_ID: u64 = 0o6000;
 /// Answers an `ioctl` writes back carry the size; this is `PAGEMAP_SCAN` of a 96 byte argument.
 const PAGEMAP_SCAN: u64 = 0xc060_6610;
 /// The kind of a socket, without the flags that come with it.
@@ -332,12 +334,13 @@ pub const CALLS: &[Call] = &[
         &[&[at_most(4, libc::RENAME_EXCHANGE as u64)]],
     ),
     with(For::Guests, &["fallocate"], &[&[is(1, 0)]]),
+    with(For::Guests, &["mkdirat"], &[&[without(2, SPECIAL_MODE)]]),
     with(
         For::Guests,
-        &["mkdirat", "fchmodat", "fchmodat2"],
-        &[&[without(2, SPECIAL_MODE)]],
+        &["fchmodat", "fchmodat2"],
+        &[&[without(2, SET_ID)]],
     ),
-    with(For::Guests, &["fchmod"], &[&[without(1, SPECIAL_MODE)]]),
+    with(For::Guests, &["fchmod"], &[&[without(1, SET_ID)]]),
     with(
         For::Guests,
         &["mknodat"],

@@ -246,6 +246,7 @@ fn arguments_decide() {
         call(libc::SYS_ioctl, &[none, libc::TCGETS]),
         call(libc::SYS_fcntl, &[none, libc::F_GETFL as u64]),
         call(libc::SYS_mkdirat, &[none, 0, 0o777]),
+        call(libc::SYS_fchmodat, &[none, 0, 0o1777]),
         call(libc::SYS_prlimit64, &[0, 3, 0, 0]),
         call(
             libc::SYS_setsockopt,
@@ -287,7 +288,7 @@ fn arguments_decide() {
         call(libc::SYS_prlimit64, &[1, 3, 0, 0]),
         call(libc::SYS_mkdirat, &[none, 0, 0o4777]),
         call(libc::SYS_fchmod, &[none, 0o2755]),
-        call(libc::SYS_fchmodat, &[none, 0, 0o1777]),
+        call(libc::SYS_fchmodat, &[none, 0, 0o2777]),
         call(libc::SYS_mknodat, &[none, 0, u64::from(libc::S_IFBLK), 0]),
         call(
             libc::SYS_fallocate,
