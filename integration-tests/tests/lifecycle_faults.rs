@@ -7,6 +7,7 @@
 mod containers;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Mutex;
 
@@ -26,6 +27,14 @@ fn inside(id: &str) -> BTreeSet<String> {
             line.starts_with(b"megarun\0init\0") && cgroup.contains(id)
         })
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// The namespaces of a process, by the names that the kernel has for them; none of one that is gone.
+fn namespaces_of(process: &str) -> BTreeSet<PathBuf> {
+    let all = std::fs::read_dir(format!("/proc/{process}/ns"));
+    let all = all.into_iter().flatten().flatten();
+    all.filter_map(|entry| std::fs::read_link(entry.path()).ok())
         .collect()
 }
 
@@ -235,7 +244,7 @@ fn a_create_beside_deletes_is_whole_or_nothing() {
 }
 
 #[test]
-fn two_hundred_at_once_and_hundreds_in_turn_leave_nothing() {
+fn two_hundred_at_once_and_a_thousand_in_turn_leave_nothing() {
     let _alone = ALONE
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -255,19 +264,35 @@ fn two_hundred_at_once_and_hundreds_in_turn_leave_nothing() {
         node.run(&["start", id]).success();
         node.run(&["delete", "--force", id]).success();
     };
-    (0..300).for_each(|n| turn(&format!("{base}-turn-{n}")));
+    (0..1000).for_each(|n| turn(&format!("{base}-turn-{n}")));
     let ids: Vec<String> = (0..200).map(|n| format!("{base}-{n}")).collect();
     for id in &ids {
         node.create(&bundle, id).success();
     }
     let listed = node.run(&["list", "-q"]).success().out;
     assert_eq!(listed.lines().count(), ids.len());
+    let own = namespaces_of("self");
+    let made: Vec<BTreeSet<PathBuf>> = (ids.iter())
+        .map(|id| &namespaces_of(&node.pid(id).to_string()) - &own)
+        .collect();
+    // Mounts, the host's name, queues, processes and the network.
+    assert!(made.iter().all(|one| one.len() >= 5), "{made:?}");
     for id in &ids {
         node.run(&["start", id]).success();
     }
     for id in &ids {
         node.run(&["delete", "--force", id]).success();
     }
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    for process in processes.map(|entry| entry.file_name()) {
+        let its = namespaces_of(&process.to_string_lossy());
+        // All of one: the kernel gives the number of one that is gone to another.
+        let left = made.iter().find(|one| one.is_subset(&its));
+        assert_eq!(left, None, "{process:?} is still there");
+    }
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let work = node.at("");
+    assert!(!mounts.contains(work.to_str().unwrap()), "{mounts}");
     assert_eq!(std::fs::read_dir(node.at("run")).unwrap().count(), 0);
     assert_eq!(std::fs::read_dir("/proc/self/fd").unwrap().count(), before);
     for hierarchy in std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
