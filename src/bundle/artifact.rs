@@ -5,14 +5,14 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use megabinary::digest::Digest;
-use rustix::fs::MemfdFlags;
+use rustix::fs::{FileType, MemfdFlags, Mode, OFlags};
 use rustix::process::{Resource, Rlimit};
 use thiserror::Error;
 use vkernel::artifact::{Artifact, Cache, CacheError, CacheKey};
@@ -20,6 +20,7 @@ use vkernel::artifact::{Artifact, Cache, CacheError, CacheKey};
 use super::sealed;
 use crate::config::NodeConfig;
 use crate::failure::{Doing, Failure};
+use crate::sys::fds;
 
 /// `nobody`: owns nothing and may write nothing.
 const UNPRIVILEGED: u32 = 65_534;
@@ -87,7 +88,7 @@ pub fn cached(id: &Digest, node: &NodeConfig) -> Result<Option<Artifact>, Artifa
 }
 
 fn compile(wasm: &[u8], node: &NodeConfig) -> Result<Vec<u8>, CompileError> {
-    let path = program(node)?;
+    let (path, program) = program(node)?;
     let doing = || format!("running `{} precompile`", path.display());
     let memory = |name: &str| {
         rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)
@@ -95,8 +96,10 @@ fn compile(wasm: &[u8], node: &NodeConfig) -> Result<Vec<u8>, CompileError> {
             .doing(doing)
     };
     let (mut output, mut said) = (memory("artifact")?, memory("precompile-stderr")?);
-    let mut command = Command::new(&path);
+    // What was checked, not what is there by now; and the way to it may be closed to whoever runs it.
+    let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
     command
+        .arg0(&path)
         .args(["precompile", "--pipe"])
         .env_clear()
         .current_dir("/")
@@ -104,7 +107,10 @@ fn compile(wasm: &[u8], node: &NodeConfig) -> Result<Vec<u8>, CompileError> {
         .stdout(output.try_clone().doing(doing)?)
         .stderr(said.try_clone().doing(doing)?);
     let limits = node.limits.clone();
-    let drop_privileges = move || confine(limits.compile_memory, limits.compile_seconds);
+    let drop_privileges = move || {
+        fds::keep_on_exec(&program)?;
+        confine(limits.compile_memory, limits.compile_seconds)
+    };
     // SAFETY: between fork and exec the closure only makes system calls; it takes no lock and
     // allocates nothing.
     unsafe { command.pre_exec(drop_privileges) };
@@ -170,40 +176,44 @@ fn tail(said: &mut File) -> String {
     }
 }
 
-/// The precompiler: configured, else `megabin` beside this program. Only one that nobody else can
-/// replace: what it writes runs as root's containers.
-fn program(node: &NodeConfig) -> Result<PathBuf, CompileError> {
+/// The precompiler: configured, else `megabin` beside this program; and the file itself. Only one that nobody else
+/// can replace: what it writes runs as root's containers.
+fn program(node: &NodeConfig) -> Result<(PathBuf, OwnedFd), CompileError> {
     let path = match &node.precompiler {
         Some(path) => path.clone(),
         None => std::env::current_exe()
             .doing(|| "finding this program's own path")?
             .with_file_name("megabin"),
     };
-    check_program(&path)?;
-    Ok(path)
+    match open_program(&path) {
+        Ok(file) => Ok((path, file)),
+        Err(reason) => Err(CompileError::Program { path, reason }),
+    }
 }
 
-fn check_program(path: &Path) -> Result<(), CompileError> {
-    let wrong = |reason: String| CompileError::Program {
-        path: path.to_owned(),
-        reason,
-    };
-    let meta = std::fs::metadata(path)
-        .map_err(|error| wrong(Failure::new("cannot be used", error).to_string()))?;
-    let own = rustix::process::geteuid().as_raw();
-    if !meta.is_file() || meta.mode() & 0o111 == 0 {
-        return Err(wrong("is not an executable file".to_owned()));
+/// Opens it, or says what is wrong with it.
+fn open_program(path: &Path) -> Result<OwnedFd, String> {
+    let unusable = |error| Failure::new("cannot be used", error).to_string();
+    let file = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let file = file.map_err(unusable)?;
+    let meta = rustix::fs::fstat(&file).map_err(unusable)?;
+    let root = rustix::process::geteuid().is_root();
+    let mode = meta.st_mode & 0o7777;
+    if FileType::from_raw_mode(meta.st_mode) != FileType::RegularFile || mode & 0o111 == 0 {
+        return Err("is not an executable file".to_owned());
     }
-    if meta.uid() != 0 && meta.uid() != own {
-        return Err(wrong(format!("belongs to user {}", meta.uid())));
+    if meta.st_uid != 0 && meta.st_uid != rustix::process::geteuid().as_raw() {
+        return Err(format!("belongs to user {}", meta.st_uid));
     }
-    if meta.mode() & 0o022 != 0 {
-        return Err(wrong(format!(
-            "can be written by others (mode {:o})",
-            meta.mode() & 0o7777
-        )));
+    if mode & 0o022 != 0 {
+        return Err(format!("can be written by others (mode {mode:o})"));
     }
-    Ok(())
+    if root && mode & 0o001 == 0 {
+        return Err(format!(
+            "may not be executed by user {UNPRIVILEGED}, who compiles (mode {mode:o})"
+        ));
+    }
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -239,6 +249,19 @@ mod tests {
             rustix::process::geteuid().as_raw()
         };
         assert_eq!(String::from_utf8(out).unwrap(), format!("code{user}\n"));
+    }
+
+    #[test]
+    fn it_is_run_from_a_directory_that_its_user_may_not_enter() {
+        let (dir, node) = script("cat");
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o700)).unwrap();
+        assert_eq!(compile(b"code", &node).unwrap(), b"code");
+        let path = dir.path().join("megabin");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o700)).unwrap();
+        if rustix::process::geteuid().is_root() {
+            let message = compile(b"code", &node).unwrap_err().to_string();
+            assert!(message.contains("may not be executed"), "{message}");
+        }
     }
 
     #[test]
