@@ -18,14 +18,26 @@ pub(crate) fn bytes(n: u64) -> String {
     }
 }
 
-/// Names in one line, the first few of many.
+/// Names in one line, the first few of many: what is left of 80 columns behind three others.
 pub(super) fn some<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 5;
-    let more = names.len().saturating_sub(SHOWN);
-    let mut text = names.take(SHOWN).collect::<Vec<_>>().join(" ");
-    if more > 0 {
+    const ROOM: usize = 47 - " and 9999 more".len();
+    let count = names.len();
+    let mut text = String::new();
+    let mut shown = 0;
+    for name in names.take(SHOWN) {
+        if shown > 0 && text.chars().count() + 1 + name.chars().count() > ROOM {
+            break;
+        }
+        if shown > 0 {
+            text.push(' ');
+        }
+        text.push_str(name);
+        shown += 1;
+    }
+    if count > shown {
         // Writing to a String cannot fail.
-        let _ = write!(text, " and {more} more");
+        let _ = write!(text, " and {} more", count - shown);
     }
     text
 }
@@ -68,5 +80,8 @@ mod tests {
         let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
         assert_eq!(super::some(names.into_iter()), "a b c d e and 3 more");
         assert_eq!(super::some(names[..2].iter().copied()), "a b");
+        let long = ["a-program-with-a-name", "another-such", "b"];
+        let text = super::some(long.into_iter());
+        assert_eq!(text, "a-program-with-a-name and 2 more");
     }
 }
