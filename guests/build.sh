@@ -2,30 +2,37 @@
 # Fetches and builds the guest programs: real ones, that nobody here wrote.
 #
 #   guests/build.sh demo    C, Go and CPython: what the demo links
-#   guests/build.sh test    these, and whatever only the tests link
+#   guests/build.sh test    these, and whatever only the tests link: more in C, and C++, Rust and Zig
 #
-# Everything lands in guests/.cache. A program is built again when its script, lib.sh, compat/ or, if it uses them,
-# setjmp.sh, binaryen.sh or libvkernel/ changed.
+# Everything lands in guests/.cache. A program is built again when its script, what that sources or compat/ changed.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 DEMO=(toybox 9base lua bzip2 zstd lz4 xxd figlet cmark tree jq gofmt python)
-TEST=("${DEMO[@]}" runawk runed runners nettools runlua vkcheck vkfork dash ed brotli mawk sqlite3 rust)
+# What takes longest comes first.
+TEST=(rust zig sqlite3 "${DEMO[@]}" toys runawk runed runners nettools runlua vkcheck vkfork dash ed brotli mawk gperf
+  lzip zopfli)
 
 # Debian source packages, by binary or source name, and the source name their tarball carries.
-SOURCES=(toybox micro-httpd 9base lua5.4 bzip2 libzstd lz4 vim figlet cmark tree jq ed brotli mawk sqlite3 dash)
+SOURCES=(toybox micro-httpd 9base lua5.4 bzip2 libzstd lz4 vim figlet cmark tree jq ed brotli mawk sqlite3 dash gperf lzip
+  zopfli)
 
 # The key of a program: changes exactly when something that decides its bytes changes.
 key() {
-  cat "$GUESTS/lib.sh" $(find "$GUESTS/programs/$1"* -type f | sort) <(find "$GUESTS/compat" -type f | sort | xargs cat) <(sourced "$1") | sha256sum | cut -c1-64
+  {
+    cat "$GUESTS/lib.sh" $(find "$GUESTS/programs/$1"* -type f | sort)
+    find "$GUESTS/compat" -type f | sort | xargs cat
+    sourced "$GUESTS/programs/$1.sh"
+  } | sha256sum | cut -c1-64
 }
 
-# What goes into a program besides: the scripts that its own sources, and libvkernel with vkernel.sh.
+# The scripts beside lib.sh that this one sources, those that they source, and the library that one of them builds.
 sourced() {
-  local script
-  for script in $(sed -n 's|^\. "$GUESTS/\([a-z]*\.sh\)"$|\1|p' "$GUESTS/programs/$1.sh"); do
-    cat "$GUESTS/$script"
-    [ "$script" != vkernel.sh ] || find "$GUESTS/../libvkernel" -type f | sort | xargs cat
+  local name
+  for name in $(sed -n 's|^\. "\$GUESTS/\(.*\)"$|\1|p' "$1"); do
+    cat "$GUESTS/$name"
+    [ "$name" != vkernel.sh ] || find "$GUESTS/../libvkernel" -type f | sort | xargs cat
+    sourced "$GUESTS/$name"
   done
 }
 

@@ -23,7 +23,8 @@ LDFLAGS=("$COMPAT" -Wl,--gc-sections,--strip-debug,--wrap=open,--wrap=openat,-z,
   -lwasi-emulated-signal -lwasi-emulated-mman -lwasi-emulated-getpid -lwasi-emulated-process-clocks)
 
 # cc ARGS...: the compiler with the flags every guest has.
-cc() { "clang-$LLVM" "${CFLAGS[@]}" "$@"; }
+CC=clang-$LLVM
+cc() { "$CC" "${CFLAGS[@]}" "$@"; }
 
 # program NAME ARGS...: compiles and links ARGS (sources, objects, flags) into wasm/NAME.wasm.
 program() {
@@ -40,9 +41,8 @@ objects() {
   while [ "$1" != -- ]; do flags+=("$1"); shift; done
   shift
   mkdir -p "$dir"
-  export -f cc
   local quoted
-  quoted=$(printf '%q ' "clang-$LLVM" "${CFLAGS[@]}" "${flags[@]}")
+  quoted=$(printf '%q ' "$CC" "${CFLAGS[@]}" "${flags[@]}")
   printf '%s\n' "$@" | xargs -P "$JOBS" -I{} bash -c "$quoted -c {} -o '$dir'/\$(echo {} | tr / _).o"
 }
 
@@ -54,4 +54,16 @@ unpack() {
   rm -rf "$WORK/src"
   mkdir -p "$WORK/src"
   tar -xf "$tarball" -C "$WORK/src" --strip-components=1
+}
+
+# each FUNCTION WORDS...: calls FUNCTION with each word, in parallel.
+each() {
+  local what=$1 word started=()
+  shift
+  for word; do
+    while [ "$(jobs -r | wc -l)" -ge "$JOBS" ]; do sleep 0.02; done
+    ("$what" "$word") &
+    started+=($!)
+  done
+  for word in "${started[@]}"; do wait "$word"; done
 }

@@ -4,7 +4,7 @@
 #   guests/relocs.sh [NAME...]    programs of guests/programs; by default all that need nothing but clang and its libc
 #
 # They land in guests/.cache/relocs, beside what guests/build.sh makes of the same sources. Built again when
-# lib.sh or their script changed.
+# a script of this folder or their own changed.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -29,7 +29,7 @@ one() {
   rm -rf "$WORK"
 }
 
-key() { cat "$GUESTS/lib.sh" "${BASH_SOURCE[0]}" "$GUESTS/programs/$1"* | sha256sum | cut -c1-64; }
+key() { cat "$GUESTS"/*.sh "$GUESTS/programs/$1"* | sha256sum | cut -c1-64; }
 
 [ -d "$TARBALLS" ] && [ -e "$COMPAT" ] || die "run guests/build.sh demo first"
 mkdir -p "$CACHE/relocs" "$CACHE/log" "$CACHE/stamps"

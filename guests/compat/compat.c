@@ -165,3 +165,7 @@ int __real_open(const char *, int, ...), __real_openat(int, const char *, int, .
 #define MODE(f) (((f) & (O_RDONLY | O_WRONLY | O_SEARCH | O_EXEC)) ? (f) : (f) | O_RDONLY)
 int __wrap_open(const char *p, int f, ...) { return __real_open(p, MODE(f), 0666); }
 int __wrap_openat(int d, const char *p, int f, ...) { return __real_openat(d, p, MODE(f), 0666); }
+
+/* C++ without exceptions: what throws ends. */
+WEAK void *__cxa_allocate_exception(size_t n) { abort(); }
+WEAK _Noreturn void __cxa_throw(void *e, void *t, void (*d)(void *)) { abort(); }

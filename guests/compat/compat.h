@@ -1,10 +1,12 @@
-/* Forced into every C program: names that wasi-libc leaves out because WASI preview 1 has nothing behind them.
+/* Forced into every program in C and C++: names that wasi-libc leaves out because WASI preview 1 has nothing behind them.
    compat.c gives each the answer of a system that refuses (ENOSYS) or that has one user, root. */
 #pragma once
 #ifndef __ASSEMBLER__
 #include <sys/types.h>
 #include <stdio.h>
-typedef int sighandler_placeholder;
+#ifdef __cplusplus
+extern "C" {
+#endif
 pid_t fork(void), vfork(void), setsid(void), getppid(void), getpgrp(void);
 int execv(const char *, char *const *), execvp(const char *, char *const *), execve(const char *, char *const *, char *const *);
 int execl(const char *, const char *, ...), execlp(const char *, const char *, ...);
@@ -21,5 +23,7 @@ unsigned alarm(unsigned); int chroot(const char *), nice(int); void sync(void);
 char *ttyname(int), *getlogin(void), *realpath(const char *, char *); int ttyname_r(int, char *, size_t);
 int gethostname(char *, size_t);
 void tzset(void); int fchdir(int); struct timeval; int settimeofday(const struct timeval *, const void *);
-
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -21,9 +21,5 @@ tool() {
   for grammar in *.y; do byacc -d -o y.tab.c "$grammar"; done
   program "9$1" "${DEFINES[@]}" -I. -I../lib9 -I../lib9/sec *.c -Wl,--start-lib ../lib.o/*.o -Wl,--end-lib
 }
-for name in basename cal cat cleanname cmp date dc dd ed factor fmt freq grep join look mtime pbd primes \
-  read sed seq sha1sum sleep sort strings tail tee test touch tr unicode uniq unutf; do
-  (tool "$name") &
-  while [ "$(jobs -r | wc -l)" -ge "$JOBS" ]; do wait -n; done
-done
-wait
+each tool basename cal cat cleanname cmp date dc dd ed factor fmt freq grep join look mtime pbd primes \
+  read sed seq sha1sum sleep sort strings tail tee test touch tr unicode uniq unutf

@@ -5,7 +5,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 /// The recipe at `recipe` with the module of each program that `relocs` has too, linked with
-/// relocations, in place of its own, on a base of `libc`.
+/// relocations, in place of its own, on a base of `libc`; and one program that stands on none.
 ///
 /// # Panics
 ///
@@ -21,7 +21,14 @@ pub fn recipe(recipe: &Path, relocs: &Path, libc: &Path) -> String {
     let mut standing = 0;
     for kind in ["binary", "agent_tool"] {
         let entries = table.get_mut(kind).and_then(Value::as_array_mut);
-        for entry in entries.into_iter().flatten() {
+        let Some(entries) = entries else { continue };
+        entries.retain(|entry| {
+            let module = entry.get("module").and_then(Value::as_str).map(Path::new);
+            module
+                .and_then(Path::file_name)
+                .is_some_and(|name| relocs.join(name).exists() || name == "mawk.wasm")
+        });
+        for entry in entries {
             let entry = entry.as_table_mut().expect("a table");
             for key in ["file", "module", "input_schema"] {
                 if let Some(path) = entry.get_mut(key) {

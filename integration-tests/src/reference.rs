@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use wasmtime::{Config, Engine, Linker, Module, Store, Val};
+use wasmtime::{Config, Engine, Linker, Module, OptLevel, RegallocAlgorithm, Store, Val};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
@@ -65,7 +65,8 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// An engine with wasmtime's defaults that keeps compiled code in `cache`.
+    /// An engine with wasmtime's defaults, but for optimisation, that keeps compiled code in
+    /// `cache`: what runs once is better compiled quickly.
     ///
     /// # Panics
     ///
@@ -74,6 +75,8 @@ impl Reference {
         fs::create_dir_all(cache).expect("making the cache of compiled guests");
         let mut config = Config::new();
         config.wasm_exceptions(true);
+        config.cranelift_opt_level(OptLevel::None);
+        config.cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
         config.max_wasm_stack(STACK);
         config.async_stack_size(2 * STACK);
         let engine = Engine::new(&config).expect("wasmtime's defaults");
@@ -81,6 +84,15 @@ impl Reference {
             engine,
             cache: cache.to_path_buf(),
         }
+    }
+
+    /// The compiled module of these bytes, which nobody will ask for again.
+    ///
+    /// # Panics
+    ///
+    /// When the bytes are no module that wasmtime takes.
+    pub fn compile(&self, wasm: &[u8]) -> Module {
+        Module::new(&self.engine, wasm).expect("wasmtime takes this module")
     }
 
     /// The compiled module of these bytes, from the cache where it is there.

@@ -23,7 +23,7 @@ impl Running {
         let made = MADE.fetch_add(1, Ordering::Relaxed);
         let id = format!("attack-{}-{made}", std::process::id());
         let bundle = node.bundle(
-            &subject::recipe("test"),
+            &subject::recipe("demo"),
             "bundle",
             &["/usr/bin/9sleep", "3600"],
         );

@@ -1,12 +1,12 @@
 //! A linked program behaves as the original. Every command line of
-//! `guests/cases.toml` runs three times: unlinked under plain wasmtime with
-//! `wasmtime-wasi`; linked, the same; linked under this project's virtual
-//! kernel, by `megabin run`. Standard output, standard error, exit code and
-//! what became of the root file system must be equal. That is with functions
-//! folded as is usual; with none folded, and only equal ones, the same holds
-//! under plain wasmtime for the first command line of each program.
+//! `guests/cases/` runs unlinked under plain wasmtime with `wasmtime-wasi`;
+//! then linked, with no functions folded, equal ones, and all that can be,
+//! each under plain wasmtime and under this project's virtual kernel, by
+//! `megabin run`: there, unless all is folded, the first command line of each
+//! program. Standard output, standard error, exit code and what became of the
+//! root file system must be equal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -121,7 +121,8 @@ impl Built {
         scratch::copy(&self.folder.path().join("rootfs"), &root);
         let output = run_with(
             Command::new(subject::megabin())
-                .args(["run", "--insecure-unsigned", "--env", ENV.0])
+                .args(["run", "--insecure-unsigned", "--env", ENV.0, "--cache"])
+                .arg(subject::artifacts())
                 .arg(folder.path())
                 .arg("--")
                 .args(&case.run),
@@ -211,79 +212,158 @@ fn under_wasmtime(
     Seen::of(reference.run(module, start, &invocation), root.path())
 }
 
-/// Compares all cases on all processors and fails with every difference.
-fn compare_all(cases: &[&Case], compare: impl Fn(&Case) -> Vec<String> + Sync) {
-    let wrong = Mutex::new(Vec::new());
+/// Does `work` for all items, on all processors.
+fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
-                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let found = compare(case);
-                    wrong.lock().expect("no holder panics").extend(found);
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    work(item);
                 }
             });
         }
     });
-    let wrong = wrong.into_inner().expect("no holder panicked");
+}
+
+/// Fails with everything that is wrong.
+fn none_wrong(wrong: impl Iterator<Item = String>) {
+    let wrong: Vec<String> = wrong.collect();
     assert!(
         wrong.is_empty(),
-        "{} differences in {} cases:\n{}",
+        "{} differences:\n{}",
         wrong.len(),
-        cases.len(),
         wrong.join("\n")
     );
 }
 
+/// Which command lines run under the virtual kernel, where each one reads the whole megabinary.
+#[derive(Clone, Copy, PartialEq)]
+enum Lines {
+    Every,
+    FirstOfEachProgram,
+}
+
+/// Runs all cases linked, under plain wasmtime, and `lines` under the virtual kernel.
+fn compare(reference: &Reference, built: &Built, expected: &[Expected], fold: &str, lines: Lines) {
+    let linked = reference.compile(&built.wasm());
+    // Longer than commands of the tests may take.
+    let compiled = Command::new(subject::megabin())
+        .args(["precompile", "--cache"])
+        .arg(subject::artifacts())
+        .arg(built.folder.path())
+        .status();
+    assert!(compiled.expect("megabin starts").success(), "not compiled");
+    let wrong = Mutex::new(Vec::new());
+    in_parallel(expected, |Expected { case, seen, first }| {
+        let start = Start::Dispatch(built.target(&case.run[0]));
+        let plain = under_wasmtime(reference, &linked, start, case, built);
+        let what = format!("folded {fold}, under plain wasmtime");
+        let plain = difference(case, &what, seen, &plain);
+        wrong.lock().expect("no holder panics").extend(plain);
+        if lines == Lines::FirstOfEachProgram && !first {
+            return;
+        }
+        let ours = built.under_the_virtual_kernel(case);
+        let what = format!("folded {fold}, under the virtual kernel");
+        let ours = match &case.container {
+            Some(claim) => (ours.code != Some(claim.exit) || !ours.says(&claim.shows))
+                .then(|| format!("{:?}, {what}: {ours:?}", case.run)),
+            None => difference(case, &what, seen, &ours),
+        };
+        wrong.lock().expect("no holder panics").extend(ours);
+    });
+    none_wrong(wrong.into_inner().expect("no holder panicked").into_iter());
+}
+
+/// A case and what it comes to unlinked.
+struct Expected<'a> {
+    case: &'a Case,
+    seen: Seen,
+    /// It is the first of its program.
+    first: bool,
+}
+
+/// Runs all cases unlinked, each as its table says it ends. A module that many programs share is
+/// compiled once, the largest first: they take longest.
+fn expected<'a>(reference: &Reference, built: &Built, all: &'a [Case]) -> Vec<Expected<'a>> {
+    let modules = cases::modules(&subject::recipe("test"));
+    let mut files: Vec<&PathBuf> = all.iter().map(|case| &modules[&case.run[0]]).collect();
+    files.sort();
+    files.dedup();
+    files.sort_by_key(|file| std::cmp::Reverse(file.metadata().map_or(0, |found| found.len())));
+    let compiled = Mutex::new(BTreeMap::new());
+    in_parallel(&files, |file| {
+        let module = reference.module(&subject::module(file));
+        let mut compiled = compiled.lock().expect("no holder panics");
+        compiled.insert(*file, module);
+    });
+    let compiled = compiled.into_inner().expect("no holder panicked");
+    let mut met = BTreeSet::new();
+    let numbered: Vec<(usize, &Case, bool)> = all
+        .iter()
+        .enumerate()
+        .map(|(nth, case)| (nth, case, met.insert(&modules[&case.run[0]])))
+        .collect();
+    let found = Mutex::new(BTreeMap::new());
+    in_parallel(&numbered, |(nth, case, first)| {
+        let module = &compiled[&modules[&case.run[0]]];
+        let seen = under_wasmtime(reference, module, Start::Program, case, built);
+        let mut found = found.lock().expect("no holder panics");
+        let first = *first;
+        found.insert(*nth, Expected { case, seen, first });
+    });
+    let found: Vec<Expected> = found
+        .into_inner()
+        .expect("no holder panicked")
+        .into_values()
+        .collect();
+    none_wrong(found.iter().filter_map(|e| unclaimed(e.case, &e.seen)));
+    found
+}
+
+/// Every program, each command line, however functions are folded, in both engines.
 #[test]
 fn linked_programs_behave_as_the_originals() {
     let guests = subject::guests();
-    let modules = cases::modules(&subject::recipe("test"));
     let all = cases::load(&guests);
-    let built = build("full");
     let reference = Reference::new(&guests.join(".cache/aot"));
-    let linked = reference.module(&built.wasm());
-    compare_all(&all.iter().collect::<Vec<_>>(), |case| {
-        let original = reference.module(&subject::module(&modules[&case.run[0]]));
-        let expected = under_wasmtime(&reference, &original, Start::Program, case, &built);
-        let start = Start::Dispatch(built.target(&case.run[0]));
-        let plain = under_wasmtime(&reference, &linked, start, case, &built);
-        let ours = built.under_the_virtual_kernel(case);
-        let found = [
-            unclaimed(case, &expected),
-            difference(case, "linked, under plain wasmtime", &expected, &plain),
-            match &case.container {
-                Some(claim) => (ours.code != Some(claim.exit) || !ours.says(&claim.shows))
-                    .then(|| format!("{:?}, under the virtual kernel: {ours:?}", case.run)),
-                None => difference(case, "linked, under the virtual kernel", &expected, &ours),
-            },
-        ];
-        found.into_iter().flatten().collect()
-    });
+    let mut built = build("none");
+    let expected = expected(&reference, &built, &all);
+    // With times of its own that programs can see.
+    let root = built.root();
+    for (fold, lines) in [
+        ("none", Lines::FirstOfEachProgram),
+        ("exact", Lines::FirstOfEachProgram),
+        ("full", Lines::Every),
+    ] {
+        if fold != "none" {
+            built = build(fold);
+            let rootfs = built.folder.path().join("rootfs");
+            std::fs::remove_dir_all(&rootfs).expect("removing what was laid");
+            scratch::copy(root.path(), &rootfs);
+        }
+        compare(&reference, &built, &expected, fold, lines);
+    }
 }
 
+/// Each program has several command lines: one that does its work, and one that ends otherwise.
 #[test]
-fn other_ways_to_fold_change_nothing() {
-    let guests = subject::guests();
+fn every_program_of_the_recipe_has_cases() {
+    let all = cases::load(&subject::guests());
     let modules = cases::modules(&subject::recipe("test"));
-    let all = cases::load(&guests);
-    let mut seen = std::collections::BTreeSet::new();
-    let firsts: Vec<&Case> = all.iter().filter(|c| seen.insert(&c.run[0])).collect();
-    let reference = Reference::new(&guests.join(".cache/aot"));
-    for fold in ["none", "exact"] {
-        let built = build(fold);
-        let linked = reference.module(&built.wasm());
-        compare_all(&firsts, |case| {
-            let original = reference.module(&subject::module(&modules[&case.run[0]]));
-            let expected = under_wasmtime(&reference, &original, Start::Program, case, &built);
-            let start = Start::Dispatch(built.target(&case.run[0]));
-            let found = under_wasmtime(&reference, &linked, start, case, &built);
-            let what = format!("linked with --fold={fold}");
-            difference(case, &what, &expected, &found)
-                .into_iter()
-                .collect()
-        });
+    let mut counts: BTreeMap<&Path, usize> = modules
+        .values()
+        .map(|module| (module.as_path(), 0))
+        .collect();
+    for case in &all {
+        *counts
+            .get_mut(modules[&case.run[0]].as_path())
+            .expect("one of them") += 1;
     }
+    assert!(counts.len() > 120, "only {} programs", counts.len());
+    let few: Vec<_> = counts.iter().filter(|(_, count)| **count < 2).collect();
+    assert!(few.is_empty(), "{few:?}");
 }
 
 /// The programs in C once more, linked with relocations and standing on a base of their libc: all
@@ -300,36 +380,23 @@ fn programs_on_a_base_behave_as_the_originals() {
     std::fs::write(&recipe, text).expect("writing a recipe");
     let built = build_from(&recipe, "full");
     let all = cases::load(&guests);
-    let stands = |case: &&Case| {
+    let stands = |case: &Case| {
         let name = modules[&case.run[0]].file_name().expect("a module's name");
         relocs.join(name).exists()
     };
-    let cases: Vec<&Case> = all.iter().filter(stands).collect();
+    let all: Vec<Case> = all.into_iter().filter(stands).collect();
     assert!(
-        cases.len() > 50,
+        all.len() > 50,
         "only {} cases: run guests/relocs.sh",
-        cases.len()
+        all.len()
     );
     let reference = Reference::new(&guests.join(".cache/aot"));
-    let linked = reference.module(&built.wasm());
-    compare_all(&cases, |case| {
-        let original = reference.module(&subject::module(&modules[&case.run[0]]));
-        let expected = under_wasmtime(&reference, &original, Start::Program, case, &built);
-        let start = Start::Dispatch(built.target(&case.run[0]));
-        let plain = under_wasmtime(&reference, &linked, start, case, &built);
-        let ours = built.under_the_virtual_kernel(case);
-        let found = [
-            difference(case, "on a base, under plain wasmtime", &expected, &plain),
-            match case.container {
-                Some(_) => None,
-                None => difference(
-                    case,
-                    "on a base, under the virtual kernel",
-                    &expected,
-                    &ours,
-                ),
-            },
-        ];
-        found.into_iter().flatten().collect()
-    });
+    let expected = expected(&reference, &built, &all);
+    compare(
+        &reference,
+        &built,
+        &expected,
+        "full, on a base",
+        Lines::Every,
+    );
 }

@@ -1,5 +1,5 @@
 //! Every guest in a real container, behind the runtime's own seccomp allowlist: each command line of
-//! `guests/cases.toml` comes to what the table says; a call that the allowlist lacks would have
+//! `guests/cases/` comes to what the table says; a call that the allowlist lacks would have
 //! killed the container. And from inside such a process the calls of an intruder kill it.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it must not go on")]
