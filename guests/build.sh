@@ -10,12 +10,12 @@ set -euo pipefail
 
 DEMO=(toybox 9base lua bzip2 zstd lz4 xxd figlet cmark tree jq gofmt python)
 # What takes longest comes first.
-TEST=(rust zig sqlite3 "${DEMO[@]}" toys runawk runed runners nettools runlua vkcheck vkfork dash ed brotli mawk gperf
+TEST=(rust zig sqlite3 "${DEMO[@]}" toys runawk runed runners nettools runlua vkcheck vkfork dash make ed brotli mawk gperf
   lzip zopfli)
 
 # Debian source packages, by binary or source name, and the source name their tarball carries.
 SOURCES=(toybox micro-httpd 9base lua5.4 bzip2 libzstd lz4 vim figlet cmark tree jq ed brotli mawk sqlite3 dash gperf lzip
-  zopfli)
+  make-dfsg zopfli)
 
 # The key of a program: changes exactly when something that decides its bytes changes.
 key() {

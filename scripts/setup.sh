@@ -18,7 +18,7 @@ guests=(clang-22 lld-22 wasi-libc libclang-rt-22-dev-wasm32 byacc binutils xz-ut
 lint=(protobuf-compiler)
 # Go and libraries for the OCI validation programs, whose source apt fetches.
 conformance=(golang-go golang-github-opencontainers-runtime-tools-dev golang-github-google-uuid-dev dpkg-dev)
-tests=("${lint[@]}" "${conformance[@]}" tcl rustc-web cargo-web rust-web-src openssl nodejs)
+tests=("${lint[@]}" "${conformance[@]}" autoconf automake tcl rustc-web cargo-web rust-web-src openssl nodejs)
 engines=(podman conmon containerd docker.io crun runc containernetworking-plugins iptables catatonit skopeo busybox-static
   iproute2 bsdutils util-linux)
 # Container runtimes, and native builds of the programs that compute.
