@@ -224,6 +224,8 @@ pub struct Descriptor {
     preopen: Option<Arc<[u8]>>,
     /// Rights the guest gave up with `fd_fdstat_set_rights`.
     dropped: FdRights,
+    /// What descriptors opened through it do not get of theirs.
+    withheld: FdRights,
     /// Closed when a program is executed.
     close_on_exec: bool,
 }
@@ -236,6 +238,7 @@ impl Descriptor {
             file: Arc::new(file),
             preopen: None,
             dropped: FdRights::NONE,
+            withheld: FdRights::NONE,
             close_on_exec: false,
         }
     }
@@ -316,7 +319,7 @@ impl Descriptor {
     /// What descriptors opened through it may do.
     #[must_use]
     pub fn inheriting(&self) -> FdRights {
-        FdRights::inheriting(&self.file).without(self.dropped)
+        FdRights::inheriting(&self.file).without(self.withheld)
     }
 
     /// Gives up every right that is not in `keep`; `ENOTCAPABLE` if it would gain one.
@@ -324,9 +327,8 @@ impl Descriptor {
         if !self.rights().contains(keep) || !self.inheriting().contains(inheriting) {
             return Err(Errno::NOTCAPABLE);
         }
-        // One set serves both: what is wanted in either stays.
-        let lost = FdRights::ALL.without(keep).without(inheriting);
-        self.dropped = self.dropped.with(lost);
+        self.dropped = self.dropped.with(FdRights::ALL.without(keep));
+        self.withheld = self.withheld.with(FdRights::ALL.without(inheriting));
         Ok(())
     }
 
@@ -341,16 +343,25 @@ impl Descriptor {
         }
     }
 
-    /// The rights given up, which descriptors opened through this one lose as well.
+    /// The rights that descriptors opened through this one do not get.
     #[must_use]
-    pub fn dropped(&self) -> FdRights {
-        self.dropped
+    pub fn withheld(&self) -> FdRights {
+        self.withheld
     }
 
-    /// This descriptor without the rights in `dropped`.
+    /// This descriptor without what `other` gave up.
     #[must_use]
-    pub fn less(mut self, dropped: FdRights) -> Self {
-        self.dropped = self.dropped.with(dropped);
+    pub fn as_little_as(mut self, other: &Descriptor) -> Self {
+        self.dropped = self.dropped.with(other.dropped);
+        self.withheld = self.withheld.with(other.withheld);
+        self
+    }
+
+    /// This descriptor without the rights in `withheld`, for itself and what is opened through it.
+    #[must_use]
+    pub fn less(mut self, withheld: FdRights) -> Self {
+        self.dropped = self.dropped.with(withheld);
+        self.withheld = self.withheld.with(withheld);
         self
     }
 }

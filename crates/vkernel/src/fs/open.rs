@@ -296,7 +296,7 @@ impl Vfs {
         let file = match descriptor.file() {
             OpenFile::Virtual(node) => {
                 let file = self.open_virtual(ctx, *node, request)?;
-                return Ok(Descriptor::new(file).less(descriptor.dropped()));
+                return Ok(Descriptor::new(file).as_little_as(descriptor));
             }
             OpenFile::Host(file) => file,
         };
@@ -305,9 +305,7 @@ impl Vfs {
                 return Err(Errno::ISDIR);
             }
             let fd = self.proc_fd().reopen(file.start(), directory_flags())?;
-            return Ok(
-                Descriptor::new(OpenFile::Host(HostFile::new(fd)?)).less(descriptor.dropped())
-            );
+            return Ok(Descriptor::new(OpenFile::Host(HostFile::new(fd)?)).as_little_as(descriptor));
         }
         if request.directory {
             return Err(Errno::NOTDIR);
@@ -324,8 +322,10 @@ impl Vfs {
             };
         }
         match self.proc_fd().reopen(file.fd(), request.host_flags()) {
-            Ok(fd) => Ok(Descriptor::new(OpenFile::Host(HostFile::inherited(fd)?))
-                .less(descriptor.dropped())),
+            Ok(fd) => {
+                Ok(Descriptor::new(OpenFile::Host(HostFile::inherited(fd)?))
+                    .as_little_as(descriptor))
+            }
             Err(Errno::NXIO | Errno::ACCES) if file.kind() != FileKind::Regular => {
                 Ok(descriptor.duplicate())
             }

@@ -84,7 +84,7 @@ fn path_open(
         cx.proc.require(HostCall::PathOpenTruncate)?;
     }
     let path = cx.mem.slice(path, len)?;
-    let dropped = super::paths::dropped(cx.proc, dir, FdRights::PATH_OPEN)?;
+    let withheld = super::paths::withheld(cx.proc, dir, &request)?;
     cx.proc.fds.check_room()?;
     let descriptor = {
         let (proc, ctx) = (&*cx.proc, cx.proc.fs_context());
@@ -94,7 +94,7 @@ fn path_open(
     };
     // Told before it is in the table: a bad address leaves nothing open.
     cx.mem.read_u32(opened)?;
-    let fd = cx.proc.fds.insert(descriptor.less(dropped))?;
+    let fd = cx.proc.fds.insert(descriptor.less(withheld))?;
     Ok(cx.mem.write_u32(opened, fd)?)
 }
 

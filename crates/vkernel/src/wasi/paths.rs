@@ -2,6 +2,7 @@
 
 use crate::descriptor::FdTable;
 use crate::errno::Errno;
+use crate::fs::open::OpenRequest;
 use crate::fs::resolve::Base;
 use crate::fs::rights::FdRights;
 use crate::fs::{Context, GUEST_CWD, Vfs};
@@ -19,15 +20,27 @@ pub(crate) struct PathArg {
     pub len: u32,
 }
 
-/// The rights given up on the directory that a call starts from; `ENOTCAPABLE` if `needed` is
-/// one of them.
-pub(crate) fn dropped(proc: &ProcState, dir: u32, needed: FdRights) -> Result<FdRights, Errno> {
+/// The rights that nothing opened from a directory gets; `ENOTCAPABLE` if one that the request needs
+/// over it was given up.
+pub(crate) fn withheld(
+    proc: &ProcState,
+    dir: u32,
+    request: &OpenRequest,
+) -> Result<FdRights, Errno> {
     if dir == GUEST_CWD {
         return Ok(FdRights::NONE);
     }
     let descriptor = proc.fds.get(dir)?;
-    descriptor.require(needed)?;
-    Ok(descriptor.dropped())
+    descriptor.require(needed(request))?;
+    Ok(descriptor.withheld())
+}
+
+/// The rights over the directory that an open begins from.
+fn needed(request: &OpenRequest) -> FdRights {
+    let also = |does, right| if does { right } else { FdRights::NONE };
+    FdRights::PATH_OPEN
+        .with(also(request.create, FdRights::PATH_CREATE_FILE))
+        .with(also(request.truncate, FdRights::PATH_FILESTAT_SET_SIZE))
 }
 
 fn require(fds: &FdTable, dir: u32, needed: FdRights) -> Result<(), Errno> {

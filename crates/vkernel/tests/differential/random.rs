@@ -3,6 +3,7 @@
 use crate::deliberate::alike;
 use crate::support::{Arg, Calls, Ours, Reference, Side, rights};
 use crate::tree::snapshot;
+use vkernel::errno::Errno;
 
 const SEEDS: u64 = 60;
 const CALLS: usize = 150;
@@ -66,6 +67,13 @@ enum Call {
     SetTimes(&'static str, bool, u64, u64),
     List(u32),
     Advise(u32, u32),
+    Fdstat(u32),
+    SetFlags(u32, u32),
+    SetFdTimes(u32, u64, u64),
+    Renumber(u32, u32),
+    Sync(u32),
+    Datasync(u32),
+    Prestat(u32),
 }
 
 impl Call {
@@ -93,6 +101,13 @@ impl Call {
             Call::SetTimes(..) => "path_filestat_set_times",
             Call::List(_) => "fd_readdir",
             Call::Advise(..) => "fd_advise",
+            Call::Fdstat(_) => "fd_fdstat_get",
+            Call::SetFlags(..) => "fd_fdstat_set_flags",
+            Call::SetFdTimes(..) => "fd_filestat_set_times",
+            Call::Renumber(..) => "fd_renumber",
+            Call::Sync(_) => "fd_sync",
+            Call::Datasync(_) => "fd_datasync",
+            Call::Prestat(_) => "fd_prestat_get",
         }
     }
 }
@@ -108,7 +123,7 @@ fn choose(random: &mut Random) -> Call {
     } else {
         &[rights::WRITE, rights::BOTH]
     };
-    match random.below(30) {
+    match random.below(34) {
         0..=6 => Call::Open {
             dir: if random.below(4) == 0 { fd } else { 3 },
             path,
@@ -140,9 +155,16 @@ fn choose(random: &mut Random) -> Call {
             random.below(1 << 60),
             random.below(1 << 60),
         ),
-        _ => match random.below(2) {
-            0 => Call::List(fd),
-            _ => Call::Advise(fd, random.below(6) as u32),
+        29 => Call::List(fd),
+        30 => Call::SetFdTimes(open, random.below(1 << 60), random.below(1 << 60)),
+        31 => Call::Renumber(open, 4 + random.below(5) as u32),
+        32 => Call::SetFlags(open, random.below(2) as u32),
+        _ => match random.below(5) {
+            0 => Call::Advise(fd, random.below(6) as u32),
+            1 => Call::Fdstat(fd),
+            2 => Call::Sync(fd),
+            3 => Call::Datasync(fd),
+            _ => Call::Prestat(fd),
         },
     }
 }
@@ -246,6 +268,47 @@ fn perform(
                 &[Arg::W(at(*fd)), Arg::D(0), Arg::D(10), Arg::W(*advice)],
             )
             .map(|()| String::new()),
+        // The kind, and whether it appends: rights are this kernel's own matter.
+        Call::Fdstat(fd) => {
+            (guest.fdstat(at(*fd))).map(|stat| format!("{} {}", stat.0, stat.1 & 1))
+        }
+        // Directories have flags here and are synced: see `deliberate`.
+        Call::SetFlags(fd, _) | Call::Sync(fd) | Call::Datasync(fd)
+            if guest.fdstat(at(*fd))?.0 == 3 =>
+        {
+            Ok(String::new())
+        }
+        Call::SetFlags(fd, flags) => guest
+            .raw("fd_fdstat_set_flags", &[Arg::W(at(*fd)), Arg::W(*flags)])
+            .map(|()| String::new()),
+        Call::SetFdTimes(fd, atim, mtim) => {
+            let args = [Arg::W(at(*fd)), Arg::D(*atim), Arg::D(*mtim), Arg::W(5)];
+            guest.raw("fd_filestat_set_times", &args)?;
+            let stat = guest.fstat(at(*fd))?;
+            Ok(format!("{} {}", stat.atim, stat.mtim))
+        }
+        Call::Renumber(from, to) => {
+            let args = [Arg::W(at(*from)), Arg::W(at(*to))];
+            guest.raw("fd_renumber", &args)?;
+            if from != to {
+                slots.0[*from as usize] = CLOSED;
+            }
+            Ok(String::new())
+        }
+        Call::Sync(fd) => (guest.raw("fd_sync", &[Arg::W(at(*fd))])).map(|()| String::new()),
+        Call::Datasync(fd) => {
+            (guest.raw("fd_datasync", &[Arg::W(at(*fd))])).map(|()| String::new())
+        }
+        Call::Prestat(fd) => {
+            guest.raw("fd_prestat_get", &[Arg::W(at(*fd)), Arg::W(64)])?;
+            let got = guest.get(64, 8);
+            // Of what is no such directory: see `deliberate`.
+            match got[0] {
+                255 => Err(Errno::BADF.raw()),
+                // Between the tag and the length is padding.
+                tag => Ok(format!("{tag} {:?}", &got[4..])),
+            }
+        }
     }
 }
 
