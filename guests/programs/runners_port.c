@@ -82,3 +82,20 @@ int xwaitpid(pid_t pid)
   while (-1 == waitpid(pid, &status, 0)) if (errno != EINTR) return 127;
   return WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status)+128;
 }
+
+/* What `ps` asks the system, from its files. */
+int sysinfo(struct sysinfo *info)
+{
+  FILE *fp = fopen("/proc/uptime", "r");
+
+  memset(info, 0, sizeof(*info));
+  if (!fp) return -1;
+  fscanf(fp, "%lu", &info->uptime);
+  fclose(fp);
+  if ((fp = fopen("/proc/meminfo", "r"))) {
+    fscanf(fp, "MemTotal: %lu", &info->totalram);
+    fclose(fp);
+  }
+  info->totalram = info->totalram < 0x3fffff ? info->totalram * 1024 : 0xfffffc00;
+  return 0;
+}

@@ -110,6 +110,10 @@ pub enum Command {
     /// List the containers
     List(ListArgs),
     /// List the processes of a container
+    #[command(after_help = "\
+A virtual kernel is one process of the host, so without --virtual the list has the container's own
+and one for each exec. With it: the host's process, and in it each guest's pid, parent, state,
+processor time, program and arguments.")]
     Ps(PsArgs),
     /// Freeze a container's processes
     Pause(Id),
@@ -299,6 +303,9 @@ pub struct PsArgs {
     /// Form of the list
     #[arg(short, long, value_enum, default_value_t = ListFormat::Table)]
     pub format: ListFormat,
+    /// The guests' processes, as the virtual kernels number them, instead of the host's
+    #[arg(long)]
+    pub r#virtual: bool,
     /// The container
     #[arg(value_name = "ID")]
     pub id: String,
@@ -384,6 +391,7 @@ mod tests {
             "--root R/NS --log B/log.json --log-format json create --bundle B --pid-file P ID",
             "--root R exec --process F --console-socket S --detach --pid-file P ID",
             "ps --format json ID",
+            "ps --virtual -f json ID",
             "update --resources - ID",
             "update --resources=F ID",
             "update --memory 64m --memory-swap -1 --cpu-quota 5000 --pids-limit -1 ID",

@@ -2,25 +2,68 @@
 
 use super::{CommandError, id, print};
 use crate::cli::{ListFormat, PsArgs};
-use crate::container::Store;
+use crate::container::record::PayloadRecord;
+use crate::container::{ContainerDir, Record, Status, Store};
 use crate::lifecycle::LifecycleError;
 use crate::lifecycle::start::load;
 
-/// Prints the pids of a container's processes, as the host numbers them.
+mod guests;
+
+/// Prints the processes of a container.
 pub fn run(args: &PsArgs, store: &Store) -> Result<(), CommandError> {
     let id = id(&args.id)?;
-    let record = match load(&store.open(&id)?)? {
-        (Some(record), status) if status.can_signal() => record,
+    let dir = store.open(&id)?;
+    let (record, status) = match load(&dir)? {
+        (Some(record), status) if status.can_signal() => (record, status),
         (_, status) => return Err(LifecycleError::NotRunning { id, status }.into()),
     };
-    let pids = record
-        .cgroup
-        .pids()
-        .unwrap_or_else(|| vec![record.process.pid]);
-    let text: Vec<String> = pids.iter().map(ToString::to_string).collect();
-    let text = match args.format {
-        ListFormat::Json => format!("[{}]\n", text.join(",")),
-        ListFormat::Table => format!("PID\n{}\n", text.join("\n")),
+    let text = match args.r#virtual {
+        true => guests(args.format, &dir, &record, status)?,
+        false => pids(args.format, &record),
     };
     Ok(print(&text)?)
+}
+
+/// The pids, as the host numbers them.
+fn pids(format: ListFormat, record: &Record) -> String {
+    let pids = record.cgroup.pids();
+    let pids = pids.unwrap_or_else(|| vec![record.process.pid]);
+    let text: Vec<String> = pids.iter().map(ToString::to_string).collect();
+    match format {
+        ListFormat::Json => format!("[{}]\n", text.join(",")),
+        ListFormat::Table => format!("PID\n{}\n", text.join("\n")),
+    }
+}
+
+/// The processes in the container's virtual kernels.
+fn guests(
+    format: ListFormat,
+    dir: &ContainerDir,
+    record: &Record,
+    status: Status,
+) -> Result<String, CommandError> {
+    let refused = |why: &str| {
+        let id = &record.id;
+        CommandError::Refused(format!("container `{id}` {why}"))
+    };
+    match (&record.payload, status) {
+        (PayloadRecord::Megabinary(_), Status::Paused) => Err(refused(
+            "is paused, its virtual kernels too: run `megarun resume` first",
+        )),
+        (PayloadRecord::Megabinary(_), _) => {
+            // One that waits for `start` has no process yet, and does not answer.
+            let waits = (status == Status::Created).then_some(record.process.pid);
+            let rows = guests::rows(dir.ask_kernels(waits)?);
+            Ok(match format {
+                ListFormat::Json => guests::json(&rows),
+                ListFormat::Table => guests::table(&rows),
+            })
+        }
+        (PayloadRecord::Native, _) => Err(refused(
+            "runs native programs and has no virtual kernel: leave out --virtual",
+        )),
+        (PayloadRecord::Sandbox, _) => Err(refused(
+            "is a pod sandbox and runs no programs: leave out --virtual",
+        )),
+    }
 }

@@ -367,6 +367,11 @@ impl ContainerDir {
         }
     }
 
+    /// Its descriptor.
+    pub(super) fn dir(&self) -> &OwnedFd {
+        &self.dir
+    }
+
     fn is_empty(&self) -> Result<bool, StoreError> {
         let mut entries =
             std::fs::read_dir(&self.path).doing(|| format!("reading `{}`", self.path.display()))?;
@@ -398,7 +403,7 @@ impl ContainerDir {
         }
     }
 
-    fn failed(&self, doing: &str, name: &str, error: impl Into<io::Error>) -> Failure {
+    pub(super) fn failed(&self, doing: &str, name: &str, error: impl Into<io::Error>) -> Failure {
         Failure::new(
             format!("{doing} `{}`", self.path.join(name).display()),
             error,

@@ -57,6 +57,7 @@ impl GuestError {
 pub struct Program {
     kernel: Kernel,
     spec: ProcessSpec,
+    asked: OwnedFd,
 }
 
 impl Program {
@@ -81,8 +82,11 @@ impl Program {
             label: guest.container,
             limits: limits(guest.process_memory, process),
         })?;
-        let spec = spec(process, guest.tool, passed)?;
-        Ok(Self { kernel, spec })
+        Ok(Self {
+            kernel,
+            spec: spec(process, guest.tool, passed)?,
+            asked: guest.asked.take("the socket of `megarun ps`")?,
+        })
     }
 
     /// Looks the program up as running it will, so that create can say what is wrong with it.
@@ -93,10 +97,14 @@ impl Program {
 
     /// Runs to the end. Returns the exit code.
     pub fn run(self) -> u8 {
-        let Self { kernel, mut spec } = self;
+        let Self {
+            kernel,
+            mut spec,
+            asked,
+        } = self;
         // The guests apply it; this process's own would take mode bits that they set.
         spec.umask = rustix::process::umask(rustix::fs::Mode::empty()).as_raw_mode();
-        match kernel.run(spec) {
+        match kernel.run(spec, Some(asked)) {
             Ok(status) => {
                 if let ExitStatus::Trap(message) = &status {
                     eprintln!("{message}");

@@ -158,6 +158,8 @@ pub struct Guest {
     pub artifact: Handed,
     /// The audit trail to append to.
     pub audit: Option<Handed>,
+    /// The socket at which to tell who runs in the kernel.
+    pub asked: Handed,
     /// The container's id, for audit records.
     pub container: String,
     /// The most linear memory of one virtual process, in bytes.

@@ -144,12 +144,18 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     let mut handing = Handing::default();
     let (channel, child_channel) = spawn::channel(&mut handing)?;
     let payload_record = payload.record();
-    let guest = match payload {
+    let (guest, asked) = match payload {
         Payload::Code { code, compiled } => {
+            let (socket, asked) = dir.listen()?;
+            let kernel = Kernel {
+                artifact: compiled.into(),
+                asked: socket,
+            };
             let (node, id) = (request.node, &request.id);
-            Some(guest(&code, compiled.into(), &dir, node, id, &mut handing)?)
+            let guest = guest(&code, kernel, &dir, node, id, &mut handing)?;
+            (Some(guest), Some(asked))
         }
-        Payload::Sandbox | Payload::Native => None,
+        Payload::Sandbox | Payload::Native => (None, None),
     };
 
     // Only now: what an earlier create left under this id has just been cleared.
@@ -215,6 +221,9 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     drop(holder);
     drop(handing);
     record.process = inside.process;
+    if let Some(asked) = asked {
+        asked.belongs_to(inside.process.pid)?;
+    }
     finish(&request.pid_file, &bundle, record, inside, &mut unmade)
 }
 
@@ -313,9 +322,17 @@ fn console(bundle: &Bundle, console: Console) -> Result<Option<OwnedFd>, Lifecyc
     }
 }
 
+/// What its kernel is handed.
+struct Kernel {
+    /// The compiled code.
+    artifact: OwnedFd,
+    /// Where it says who runs in it.
+    asked: OwnedFd,
+}
+
 fn guest(
     code: &VerifiedCode,
-    artifact: OwnedFd,
+    kernel: Kernel,
     dir: &ContainerDir,
     node: &NodeConfig,
     id: &ContainerId,
@@ -325,8 +342,9 @@ fn guest(
     dir.write(store::PLAN, &plan)?;
     Ok(Guest {
         plan: handing.give(sealed::seal("plan", &plan)?),
-        artifact: handing.give(artifact),
+        artifact: handing.give(kernel.artifact),
         audit: open_audit(node)?.map(|file| handing.give(file)),
+        asked: handing.give(kernel.asked),
         container: id.to_string(),
         process_memory: node.limits.process_memory,
         tool: None,

@@ -12,6 +12,7 @@ use super::{LifecycleError, create};
 use crate::bundle::supported::Unsupported;
 use crate::bundle::{artifact, config, supported};
 use crate::config::{Native, NodeConfig};
+use crate::container::kernels::Asked;
 use crate::container::record::PayloadRecord;
 use crate::container::store::PLAN;
 use crate::container::{ContainerDir, ContainerId, ProcessId, Record, Store, StoreError};
@@ -111,7 +112,7 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
 
     let mut handing = Handing::default();
     let (channel, child_channel) = spawn::channel(&mut handing)?;
-    let payload = payload(&dir, &record, request.node, &request.id, tool, &mut handing)?;
+    let (payload, asked) = payload(&dir, &record, request.node, &request.id, tool, &mut handing)?;
     let not_running = || LifecycleError::NotRunning {
         id: request.id.clone(),
         status: crate::container::Status::Stopped,
@@ -149,27 +150,31 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
         channel,
     })?;
     drop(handing);
-    inside.expect(&Message::Ready)?;
     let process = inside.process;
+    if let Some(asked) = asked {
+        asked.belongs_to(process.pid)?;
+    }
+    inside.expect(&Message::Ready)?;
     if let Some(path) = &request.pid_file {
         write_pid_file(path, process.pid)?;
     }
     Ok((process, inside.release()?))
 }
 
-fn payload(
-    dir: &ContainerDir,
+/// What the process runs, and the socket of its kernel if that has one.
+fn payload<'d>(
+    dir: &'d ContainerDir,
     record: &Record,
     node: &NodeConfig,
     id: &ContainerId,
     tool: Option<String>,
     handing: &mut Handing,
-) -> Result<Payload, LifecycleError> {
+) -> Result<(Payload, Option<Asked<'d>>), LifecycleError> {
     let megabinary = match (&record.payload, tool.is_some(), node.native) {
         (PayloadRecord::Megabinary(megabinary), ..) => megabinary,
         (PayloadRecord::Sandbox, ..) => return Err(LifecycleError::Sandbox(id.clone())),
         (PayloadRecord::Native, false, Native::Allow) => {
-            return Ok(Payload::Native(request::Native::default()));
+            return Ok((Payload::Native(request::Native::default()), None));
         }
         (PayloadRecord::Native, ..) => return Err(LifecycleError::Native(id.clone())),
     };
@@ -188,14 +193,17 @@ fn payload(
         id: id.clone(),
         cache: node.cache.clone(),
     })?;
-    Ok(Payload::Guest(Guest {
+    let (socket, asked) = dir.listen()?;
+    let guest = Guest {
         plan: handing.give(plan.into()),
         artifact: handing.give(compiled.into()),
         audit: open_audit(node)?.map(|file| handing.give(file)),
+        asked: handing.give(socket),
         container: id.to_string(),
         process_memory: node.limits.process_memory,
         tool,
-    }))
+    };
+    Ok((Payload::Guest(guest), Some(asked)))
 }
 
 /// The container's process with what was asked for instead.

@@ -81,7 +81,7 @@ pub fn run(
         limits: Limits::default(),
     })?;
     let bytes = |texts: Vec<String>| texts.into_iter().map(String::into_bytes).collect();
-    Ok(kernel.run(ProcessSpec {
+    let spec = ProcessSpec {
         target: command.target,
         argv: bytes(command.argv),
         env: bytes(command.env),
@@ -93,7 +93,8 @@ pub fn run(
             stream(io::stderr().as_fd()),
         ],
         passed: Vec::new(),
-    })?)
+    };
+    Ok(kernel.run(spec, None)?)
 }
 
 /// This process's umask, for the guests to apply; the process's own is cleared, which would take

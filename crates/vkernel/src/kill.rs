@@ -9,6 +9,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::thread::futex;
@@ -17,6 +18,7 @@ use wasmtime::Engine;
 use crate::descriptor::FdTable;
 use crate::errno::Errno;
 use crate::process::{End, Fail, HostResult};
+use crate::ps::{About, Clocks};
 use crate::signal::{Posted, SignalState, Verdict};
 
 /// How far a process's epoch deadline is moved while a handler runs on top of interrupted code:
@@ -50,10 +52,25 @@ struct Shared {
     hook: Mutex<Option<Hook>>,
     hooked: AtomicBool,
     /// See [`KillToken::park`].
-    parked: Mutex<Option<FdTable>>,
+    parked: Mutex<Option<Parked>>,
+    /// What others may know of it.
+    about: Mutex<Option<Arc<About>>>,
+    clocks: Clocks,
 }
 
 type Hook = Box<dyn FnOnce() + Send>;
+
+/// What a process that waits for a child on its own thread leaves behind.
+struct Parked {
+    fds: FdTable,
+    child: KillToken,
+}
+
+impl std::fmt::Debug for KillToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KillToken").finish_non_exhaustive()
+    }
+}
 
 impl Default for KillToken {
     fn default() -> Self {
@@ -78,6 +95,8 @@ impl KillToken {
             hook: Mutex::new(None),
             hooked: AtomicBool::new(false),
             parked: Mutex::new(None),
+            about: Mutex::new(None),
+            clocks: Clocks::default(),
         }))
     }
 
@@ -301,15 +320,66 @@ impl KillToken {
         self.0.ended.load(Ordering::Acquire)
     }
 
-    /// Leaves the process's descriptors here while its thread runs a child of its: whoever ends
+    /// Leaves the process's descriptors here while its thread runs this child of its: whoever ends
     /// it meanwhile closes them, as the process itself cannot.
-    pub fn park(&self, fds: FdTable) {
-        *lock(&self.0.parked) = Some(fds);
+    pub fn park(&self, fds: FdTable, child: KillToken) {
+        *lock(&self.0.parked) = Some(Parked { fds, child });
+    }
+
+    /// Whether it waits for a child that its thread runs.
+    pub(crate) fn is_parked(&self) -> bool {
+        lock(&self.0.parked).is_some()
+    }
+
+    /// Whether a signal has stopped it.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.attention() && self.signals(|signals| signals.verdict() == Verdict::Stop)
+    }
+
+    /// The host thread that it runs on, while it does, and the processor time it has used.
+    pub(crate) fn thread_and_time(&self) -> (Option<libc::pid_t>, Duration) {
+        let (thread, with_child) = self.thread_and_all_time();
+        let child = lock(&self.0.parked)
+            .as_ref()
+            .map(|parked| parked.child.clone());
+        let of_child = child.map_or(Duration::ZERO, |child| child.thread_and_all_time().1);
+        (thread, with_child.saturating_sub(of_child))
+    }
+
+    /// The same with the time of the child that its thread runs.
+    fn thread_and_all_time(&self) -> (Option<libc::pid_t>, Duration) {
+        // With the lock held the thread is neither left nor entered.
+        let thread = lock(&self.0.thread);
+        (*thread, self.0.clocks.used(*thread))
+    }
+
+    /// Starts to count the process's time, if it runs; says whether it does.
+    pub(crate) fn count_time(&self) -> bool {
+        let thread = lock(&self.0.thread);
+        thread.is_some_and(|thread| {
+            self.0.clocks.count_from(thread);
+            true
+        })
+    }
+
+    /// When it began, and what it used.
+    pub(crate) fn clocks(&self) -> &Clocks {
+        &self.0.clocks
+    }
+
+    /// What it runs, if it has said so.
+    pub(crate) fn about(&self) -> Option<Arc<About>> {
+        lock(&self.0.about).clone()
+    }
+
+    /// Says what the process runs from now on.
+    pub(crate) fn set_about(&self, about: Arc<About>) {
+        *lock(&self.0.about) = Some(about);
     }
 
     /// Takes the descriptors back; nothing if the process was ended meanwhile or never parked.
     pub fn unpark(&self) -> Option<FdTable> {
-        lock(&self.0.parked).take()
+        lock(&self.0.parked).take().map(|parked| parked.fds)
     }
 }
 
@@ -346,7 +416,9 @@ pub struct ThreadGuard<'t>(&'t KillToken);
 
 impl Drop for ThreadGuard<'_> {
     fn drop(&mut self) {
-        *lock(&self.0.0.thread) = None;
+        let mut thread = lock(&self.0.0.thread);
+        self.0.0.clocks.leave_thread();
+        *thread = None;
     }
 }
 

@@ -21,6 +21,7 @@ pub mod memory;
 pub mod net;
 pub mod plan;
 pub mod process;
+pub mod ps;
 pub mod rights;
 pub mod rlimits;
 pub mod signal;

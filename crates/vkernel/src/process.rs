@@ -163,6 +163,7 @@ impl ProcState {
         Context {
             fds: &self.fds,
             pid: self.pid,
+            processes: self.system.as_ref().map(|system| &**system.processes()),
             argv: &self.argv,
             cwd: &self.cwd,
             umask: self.umask,

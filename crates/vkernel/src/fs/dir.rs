@@ -102,8 +102,12 @@ impl Vfs {
     }
 }
 
+/// More than the entries of any directory of the virtual tree that are always there; descriptors
+/// are listed by their place among those that are open.
+const FIXED: u64 = 1 << 32;
+
 fn list_virtual(node: VNode, ctx: &Context<'_>, cookie: u64, out: &mut Listing<'_>) {
-    let parent = node.parent().map_or(2, VNode::inode);
+    let parent = node.parent(ctx.pid).map_or(2, VNode::inode);
     let dots = [
         (b".".to_vec(), node.inode(), FileKind::Directory),
         (b"..".to_vec(), parent, FileKind::Directory),
@@ -115,11 +119,19 @@ fn list_virtual(node: VNode, ctx: &Context<'_>, cookie: u64, out: &mut Listing<'
             VKind::Link => FileKind::Symlink,
             VKind::Device => FileKind::CharDevice,
         };
-        (name, entry.inode(), kind)
+        // A process keeps its place whoever comes and goes.
+        let place = match entry {
+            VNode::Process(pid) => Some(FIXED + u64::from(pid)),
+            _ => None,
+        };
+        (name, entry.inode(), kind, place)
     });
-    let skip = usize::try_from(cookie).unwrap_or(usize::MAX);
-    for (at, (name, inode, kind)) in dots.into_iter().chain(entries).enumerate().skip(skip) {
-        if !out.add(at as u64 + 1, inode, kind, &name) {
+    let dots = dots
+        .into_iter()
+        .map(|(name, inode, kind)| (name, inode, kind, None));
+    for (at, (name, inode, kind, place)) in (1u64..).zip(dots.chain(entries)) {
+        let place = place.unwrap_or(at);
+        if place > cookie && !out.add(place, inode, kind, &name) {
             return;
         }
     }

@@ -271,11 +271,11 @@ impl Vfs {
             (VKind::Directory, _) => Err(Errno::ISDIR),
             (VKind::Link, _) if !request.directory => Err(Errno::LOOP),
             _ if request.directory => Err(Errno::NOTDIR),
-            (_, VNode::Text(text)) => {
+            (_, VNode::Text(_) | VNode::Of(..)) => {
                 if request.changes() {
                     return Err(Errno::ACCES);
                 }
-                Ok(OpenFile::Host(HostFile::new(self.open_text(text, ctx)?)?))
+                Ok(OpenFile::Host(HostFile::new(self.open_text(node, ctx)?)?))
             }
             (_, VNode::Control) => Ok(OpenFile::Virtual(node)),
             (_, VNode::Device(device)) => open_device(device, request).map(OpenFile::Host),

@@ -171,6 +171,19 @@ impl ProcFd {
         }
     }
 
+    /// What a thread of this process is doing, by Linux's letter.
+    pub fn thread_state(&self, thread: i32) -> Result<u8> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let path = format!("../task/{thread}/stat");
+        let file = rustix::fs::openat(&self.dir, path, flags, Mode::empty())?;
+        let mut text = [0u8; 128];
+        let len = rustix::io::read(&file, &mut text)?;
+        // A thread's own name stands before, in brackets.
+        let end = text[..len].iter().rposition(|byte| *byte == b')');
+        let state = end.and_then(|end| text.get(end + 2));
+        state.copied().ok_or(Errno::IO)
+    }
+
     /// The raw text of a file beside the process directories, such as `meminfo`.
     pub fn system_file(&self, name: &CStr) -> Result<Vec<u8>> {
         // `fd` is two levels below the procfs's own root.

@@ -183,6 +183,7 @@ impl Vfs {
         let ctx = Context {
             fds: &nobody,
             pid: 0,
+            processes: None,
             argv: &[],
             cwd: b"/",
             umask: 0,

@@ -13,6 +13,7 @@ use super::{Result, kind::FileKind};
 use crate::descriptor::{FdTable, HostFile, OpenFile};
 use crate::errno::Errno;
 use crate::net::local::Names;
+use crate::table::Processes;
 
 /// Where the container's file system begins.
 #[derive(Debug)]
@@ -54,6 +55,8 @@ pub struct Context<'a> {
     pub fds: &'a FdTable,
     /// Its process id in the virtual kernel.
     pub pid: u32,
+    /// The processes it can see.
+    pub processes: Option<&'a Processes>,
     /// Its arguments, for `/proc/self/cmdline`.
     pub argv: &'a [Vec<u8>],
     /// Its working directory, absolute.
@@ -63,6 +66,12 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Whether this process can see the one with this number.
+    #[must_use]
+    pub fn sees(&self, pid: u32) -> bool {
+        pid == self.pid || self.processes.is_some_and(|processes| processes.has(pid))
+    }
+
     /// The mode of something new that asks for `mode`: permissions alone. A set-user-id file that
     /// a guest made would serve whoever can execute it outside of the container.
     #[must_use]
@@ -185,6 +194,11 @@ impl Vfs {
     /// This process's own page map, for the kernel; nothing where the host does not give it.
     pub(crate) fn page_map(&self) -> Option<OwnedFd> {
         self.proc_fd.page_map().ok()
+    }
+
+    /// Whether a host thread of this process is running; not where the host does not say.
+    pub(crate) fn thread_runs(&self, thread: libc::pid_t) -> bool {
+        self.proc_fd.thread_state(thread) == Ok(b'R')
     }
 
     /// The kernel's private handle; never for a guest.

@@ -2,7 +2,7 @@
 //! as a root lacks in `/dev`.
 //!
 //! It is a closed list. Whatever is not named here does not exist: no `mem`, `exe`, `root`,
-//! `cwd`, `ns`, `map_files`, no other process, nothing that can be written.
+//! `cwd`, `ns`, `map_files`; of other processes only what `ps` shows, nothing that can be written.
 
 use super::vfs::Context;
 
@@ -17,14 +17,16 @@ pub enum VNode {
     ProcSelf,
     /// `/proc/thread-self`; a virtual process has one thread.
     ThreadSelf,
-    /// `/proc/<own pid>`.
-    Process,
+    /// `/proc/<pid>`.
+    Process(u32),
     /// `/proc/<own pid>/fd`.
     Fds,
     /// `/proc/<own pid>/fd/<n>`, a link to what the process's descriptor is open on.
     Fd(u32),
     /// A file with text made when it is opened.
     Text(Text),
+    /// The same of a process.
+    Of(u32, PidText),
     /// `/proc/vkernel`, by which a program asks for processes.
     Control,
     /// `/dev`, where the root has none.
@@ -38,14 +40,6 @@ pub enum VNode {
 /// Files of the virtual `/proc`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Text {
-    /// `/proc/self/cmdline`
-    Cmdline,
-    /// `/proc/self/comm`
-    Comm,
-    /// `/proc/self/stat`
-    Stat,
-    /// `/proc/self/status`
-    Status,
     /// `/proc/mounts` and `/proc/self/mounts`
     Mounts,
     /// `/proc/cpuinfo`
@@ -54,10 +48,27 @@ pub enum Text {
     Loadavg,
     /// `/proc/meminfo`
     Meminfo,
+    /// `/proc/stat`
+    Stat,
     /// `/proc/uptime`
     Uptime,
     /// `/proc/version`
     Version,
+}
+
+/// Files of `/proc/<pid>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PidText {
+    /// `cmdline`
+    Cmdline,
+    /// `comm`
+    Comm,
+    /// `stat`
+    Stat,
+    /// `statm`
+    Statm,
+    /// `status`
+    Status,
 }
 
 /// Devices that every Linux program may count on.
@@ -110,19 +121,22 @@ const PROC: &[(&str, VNode)] = &[
     ("loadavg", VNode::Text(Text::Loadavg)),
     ("meminfo", VNode::Text(Text::Meminfo)),
     ("mounts", VNode::Text(Text::Mounts)),
+    ("stat", VNode::Text(Text::Stat)),
     ("uptime", VNode::Text(Text::Uptime)),
     ("version", VNode::Text(Text::Version)),
     ("vkernel", VNode::Control),
 ];
 
-const PROCESS: &[(&str, VNode)] = &[
-    ("cmdline", VNode::Text(Text::Cmdline)),
-    ("comm", VNode::Text(Text::Comm)),
-    ("fd", VNode::Fds),
-    ("mounts", VNode::Text(Text::Mounts)),
-    ("stat", VNode::Text(Text::Stat)),
-    ("status", VNode::Text(Text::Status)),
+const PROCESS: &[(&str, PidText)] = &[
+    ("cmdline", PidText::Cmdline),
+    ("comm", PidText::Comm),
+    ("stat", PidText::Stat),
+    ("statm", PidText::Statm),
+    ("status", PidText::Status),
 ];
+
+/// What is in a process's own directory besides.
+const OWN: &[(&str, VNode)] = &[("fd", VNode::Fds), ("mounts", VNode::Text(Text::Mounts))];
 
 const DEV: &[(&str, VNode)] = &[
     ("fd", VNode::DevLink(DevLink::Fd)),
@@ -137,7 +151,7 @@ const DEV: &[(&str, VNode)] = &[
     ("tty", VNode::Device(Device::Tty)),
 ];
 
-fn find(list: &[(&str, VNode)], name: &[u8]) -> Option<VNode> {
+fn find<T: Copy>(list: &[(&str, T)], name: &[u8]) -> Option<T> {
     list.iter()
         .find(|(entry, _)| entry.as_bytes() == name)
         .map(|(_, node)| *node)
@@ -159,11 +173,11 @@ impl VNode {
     #[must_use]
     pub fn kind(self) -> VKind {
         match self {
-            VNode::Empty | VNode::Proc | VNode::Process | VNode::Fds | VNode::Dev => {
+            VNode::Empty | VNode::Proc | VNode::Process(_) | VNode::Fds | VNode::Dev => {
                 VKind::Directory
             }
             VNode::ProcSelf | VNode::ThreadSelf | VNode::Fd(_) | VNode::DevLink(_) => VKind::Link,
-            VNode::Text(_) | VNode::Control => VKind::File,
+            VNode::Text(_) | VNode::Of(..) | VNode::Control => VKind::File,
             VNode::Device(_) => VKind::Device,
         }
     }
@@ -173,11 +187,15 @@ impl VNode {
     pub fn lookup(self, name: &[u8], ctx: &Context<'_>) -> Option<VNode> {
         match self {
             VNode::Proc => match number(name) {
-                Some(pid) if pid == ctx.pid => Some(VNode::Process),
-                Some(_) => None,
+                Some(pid) => ctx.sees(pid).then_some(VNode::Process(pid)),
                 None => find(PROC, name),
             },
-            VNode::Process => find(PROCESS, name),
+            VNode::Process(pid) if !ctx.sees(pid) => None,
+            VNode::Process(pid) => match find(PROCESS, name) {
+                Some(text) => Some(VNode::Of(pid, text)),
+                None if pid == ctx.pid => find(OWN, name),
+                None => None,
+            },
             VNode::Fds => {
                 let fd = number(name)?;
                 ctx.fds.get(fd).ok().map(|_| VNode::Fd(fd))
@@ -204,10 +222,21 @@ impl VNode {
         match self {
             VNode::Proc => {
                 let mut entries = fixed(PROC);
-                entries.push((ctx.pid.to_string().into_bytes(), VNode::Process));
+                let pids = match ctx.processes {
+                    Some(processes) => processes.pids(),
+                    None => vec![ctx.pid],
+                };
+                let named = |pid: u32| (pid.to_string().into_bytes(), VNode::Process(pid));
+                entries.extend(pids.into_iter().map(named));
                 entries
             }
-            VNode::Process => fixed(PROCESS),
+            VNode::Process(pid) if !ctx.sees(pid) => Vec::new(),
+            VNode::Process(pid) => {
+                let texts = (PROCESS.iter())
+                    .map(|(name, text)| (name.as_bytes().to_vec(), VNode::Of(pid, *text)));
+                let own = if pid == ctx.pid { OWN } else { &[] };
+                texts.chain(fixed(own)).collect()
+            }
             VNode::Fds => ctx
                 .fds
                 .iter()
@@ -218,20 +247,20 @@ impl VNode {
         }
     }
 
-    /// The directory it is in; nothing for those right below the root.
+    /// The directory it is in, for the process with this number; nothing for those right below the
+    /// root.
     #[must_use]
-    pub fn parent(self) -> Option<VNode> {
+    pub fn parent(self, own: u32) -> Option<VNode> {
         match self {
             VNode::Empty | VNode::Proc | VNode::Dev => None,
-            VNode::ProcSelf | VNode::ThreadSelf | VNode::Process | VNode::Control => {
-                Some(VNode::Proc)
-            }
-            VNode::Fds => Some(VNode::Process),
+            VNode::ProcSelf
+            | VNode::ThreadSelf
+            | VNode::Process(_)
+            | VNode::Control
+            | VNode::Text(_) => Some(VNode::Proc),
+            VNode::Fds => Some(VNode::Process(own)),
             VNode::Fd(_) => Some(VNode::Fds),
-            VNode::Text(Text::Cmdline | Text::Comm | Text::Stat | Text::Status) => {
-                Some(VNode::Process)
-            }
-            VNode::Text(_) => Some(VNode::Proc),
+            VNode::Of(pid, _) => Some(VNode::Process(pid)),
             VNode::Device(_) | VNode::DevLink(_) => Some(VNode::Dev),
         }
     }
@@ -254,7 +283,7 @@ impl VNode {
     #[must_use]
     pub fn path(self, pid: u32) -> Vec<u8> {
         match self {
-            VNode::Process => format!("/proc/{pid}").into_bytes(),
+            VNode::Process(pid) => format!("/proc/{pid}").into_bytes(),
             VNode::Fds => format!("/proc/{pid}/fd").into_bytes(),
             VNode::Dev => b"/dev".to_vec(),
             VNode::Empty => b"/sys".to_vec(),
@@ -270,7 +299,6 @@ impl VNode {
             VNode::Proc => 1,
             VNode::ProcSelf => 0x1001,
             VNode::ThreadSelf => 0x1002,
-            VNode::Process => 0x1003,
             VNode::Fds => 0x1004,
             VNode::Dev => 0x1005,
             VNode::Control => 0x1006,
@@ -278,6 +306,8 @@ impl VNode {
             VNode::Device(device) => 0x1200 + device as u64,
             VNode::DevLink(link) => 0x1300 + link as u64,
             VNode::Fd(fd) => 0x1_0000_0000 + u64::from(fd),
+            VNode::Process(pid) => 0x2_0000_0000 + u64::from(pid) * 16,
+            VNode::Of(pid, text) => 0x2_0000_0001 + u64::from(pid) * 16 + text as u64,
         }
     }
 }
@@ -311,12 +341,13 @@ mod tests {
         let ctx = Context {
             fds: &fds,
             pid: 7,
+            processes: None,
             argv: &[],
             cwd: b"/",
             umask: 0,
         };
         let look = |node: VNode, name: &str| node.lookup(name.as_bytes(), &ctx);
-        assert_eq!(look(VNode::Proc, "7"), Some(VNode::Process));
+        assert_eq!(look(VNode::Proc, "7"), Some(VNode::Process(7)));
         for other in [
             "1",
             "07",
@@ -341,7 +372,7 @@ mod tests {
             "environ",
             "task",
         ] {
-            assert_eq!(look(VNode::Process, secret), None, "{secret}");
+            assert_eq!(look(VNode::Process(7), secret), None, "{secret}");
         }
         assert_eq!(look(VNode::Fds, "5"), Some(VNode::Fd(5)));
         assert_eq!(look(VNode::Fds, "0"), None);
@@ -356,6 +387,7 @@ mod tests {
         let ctx = Context {
             fds: &fds,
             pid: 3,
+            processes: None,
             argv: &[],
             cwd: b"/",
             umask: 0,
@@ -365,7 +397,7 @@ mod tests {
             for (name, node) in dir.list(&ctx) {
                 assert_eq!(dir.lookup(&name, &ctx), Some(node));
                 // `mounts` is one file in two places.
-                assert!(node.parent() == Some(dir) || node == VNode::Text(Text::Mounts));
+                assert!(node.parent(3) == Some(dir) || node == VNode::Text(Text::Mounts));
                 if node.kind() == VKind::Directory {
                     todo.push(node);
                 }

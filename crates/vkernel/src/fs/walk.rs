@@ -64,7 +64,7 @@ impl<'a> Walk<'a> {
         let mut next = Some(node);
         while let Some(node) = next {
             ancestors.push(Place::Virtual(node));
-            next = node.parent();
+            next = node.parent(self.ctx.pid);
         }
         self.stack.extend(ancestors.into_iter().rev());
         Ok(self)

@@ -1,7 +1,8 @@
 //! The kernel's own thread: what has to happen some time later, whatever the guests do.
 //!
 //! It repeats the interruption of processes that have a signal to notice, starts children whose
-//! parent has not come to wait for them, and rings interval timers. It starts with the first process
+//! parent has not come to wait for them, counts the time of those that live on, and rings interval
+//! timers. It starts with the first process
 //! and stays until the kernel is gone: guests may since have used up the threads that the host
 //! grants, and it is needed to kill them. With nothing to do it sleeps.
 
@@ -58,7 +59,8 @@ enum What {
         pause: Duration,
         times: u32,
     },
-    Start(Weak<Slot>),
+    /// The child with this number, and its place in this table.
+    Start(Weak<Slot>, Arc<Processes>, u32),
     Ring(Timer),
 }
 
@@ -98,9 +100,11 @@ impl Caretaker {
         }
     }
 
-    /// Starts this child if its parent does not come for it.
-    pub fn start_later(&self, slot: &Arc<Slot>) {
-        self.add(PATIENCE, What::Start(Arc::downgrade(slot)));
+    /// Starts this child if its parent does not come for it. If it still lives a while after it has
+    /// begun, its processor time counts from then on.
+    pub fn start_later(&self, slot: &Arc<Slot>, processes: Arc<Processes>, pid: u32) {
+        // By its number: whoever held more of it would free it on another thread than its own.
+        self.add(PATIENCE, What::Start(Arc::downgrade(slot), processes, pid));
     }
 
     /// Sets the process's timer, which sends `SIGALRM` after `first` and then every `interval`.
@@ -254,11 +258,15 @@ impl Inner {
                     what,
                 }]
             }
-            What::Start(slot) => {
+            What::Start(slot, processes, pid) => {
                 if let Some(slot) = slot.upgrade() {
                     slot.start();
                 }
-                Vec::new()
+                if processes.count_time(pid) {
+                    return Vec::new();
+                }
+                let (at, what) = (now + PATIENCE, What::Start(slot, processes, pid));
+                vec![Task { at, what }]
             }
             What::Ring(timer) => self.ring(&timer, now),
         }

@@ -94,13 +94,14 @@ pub(super) fn defer(kernel: &Kernel, parent: &mut ProcState, process: Process) {
         kernel: kernel.clone(),
         process: Mutex::new(Some(Box::new(process))),
     });
-    kernel.0.caretaker.start_later(&slot);
     let before_blocking = slot.clone();
     // Replacing an older one starts that.
     parent
         .kill
         .before_blocking(Box::new(move || before_blocking.start()));
     if let Some(system) = parent.system.as_mut() {
+        let processes = system.processes.clone();
+        kernel.0.caretaker.start_later(&slot, processes, pid);
         system.deferred = Some(Deferred { pid, slot });
     }
 }
@@ -158,7 +159,8 @@ pub fn run_here(parent: &mut ProcState, wanted: impl Fn(u32) -> bool) -> HostRes
     parent.kill.forget_hook();
     system.deferred = None;
     let kernel = system.kernel.clone();
-    parent.kill.park(std::mem::take(&mut parent.fds));
+    let token = child.state.kill.clone();
+    (parent.kill).park(std::mem::take(&mut parent.fds), token.clone());
     // Who ended it before it was parked found no descriptors, and does not look again.
     let ended = parent.kill.must_end();
     if ended {
@@ -168,6 +170,7 @@ pub fn run_here(parent: &mut ProcState, wanted: impl Fn(u32) -> bool) -> HostRes
             own.depth = system.depth + 1;
         }
         run::on_this_thread(&kernel, child);
+        parent.kill.clocks().without(token.clocks());
     }
     if let Some(fds) = parent.kill.unpark() {
         parent.fds = fds;

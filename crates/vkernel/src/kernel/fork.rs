@@ -174,6 +174,9 @@ fn copy(
     }
     let parent = store.data_mut();
     let token = KillToken::new(parent.kill.signals(|own| SignalState::forked(own)));
+    if let Some(about) = parent.kill.about() {
+        token.set_about(about);
+    }
     let pid = match processes.add(parent.pid, token.clone(), Group::Inherit) {
         Ok(pid) => pid,
         Err(errno) => return Ok(Err(errno)),

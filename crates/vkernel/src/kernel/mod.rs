@@ -12,6 +12,7 @@ mod system;
 mod threads;
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use wasmtime::{Engine, InstancePre, Linker, MemoryType, ModuleExport};
@@ -190,11 +191,13 @@ impl Kernel {
     /// signals, with their default actions.
     ///
     /// While it runs, the calling thread has those signals blocked; threads that are not the
-    /// kernel's must have them blocked already, or they act on the whole program.
-    pub fn run(&self, spec: ProcessSpec) -> Result<ExitStatus, ExecError> {
+    /// kernel's must have them blocked already, or they act on the whole program. Who connects
+    /// to `asked`, a listening socket that does not block, is told which processes there are:
+    /// see [`crate::ps::report`].
+    pub fn run(&self, spec: ProcessSpec, asked: Option<OwnedFd>) -> Result<ExitStatus, ExecError> {
         let blocked = signals::Blocked::new();
         let running = self.spawn(spec)?;
-        Ok(blocked.forward_until_ended(running))
+        Ok(blocked.forward_until_ended(running, asked))
     }
 
     /// Starts a process on a thread of its own; the host's signals do not concern it.

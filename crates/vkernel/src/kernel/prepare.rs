@@ -17,6 +17,7 @@ use crate::kill::KillToken;
 use crate::memory::Layout;
 use crate::plan::NetworkPolicy;
 use crate::process::{ProcState, Program, Winding};
+use crate::ps::About;
 use crate::rights::HostCallSet;
 use crate::rlimits::Rlimits;
 
@@ -103,6 +104,7 @@ impl Prepared {
         let context = Context {
             fds: &launch.fds,
             pid: caller.pid,
+            processes: None,
             argv: &launch.argv,
             cwd: &launch.cwd,
             umask: launch.umask,
@@ -175,6 +177,7 @@ impl Prepared {
         } = self.launch;
         let kernel = &kernel.0;
         let digest = self.program.digest;
+        kill.set_about(Arc::new(About::new(self.program.clone(), &argv)));
         let state = ProcState {
             pid,
             argv,
@@ -237,6 +240,7 @@ pub(super) fn check(
     let context = Context {
         fds: &fds,
         pid: 1,
+        processes: None,
         argv: &[],
         cwd,
         umask: 0,

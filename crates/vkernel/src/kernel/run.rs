@@ -18,6 +18,7 @@ use crate::exec::ExecError;
 use crate::kill::{HANDLER_EPOCHS, KillToken};
 use crate::memory::Wanted;
 use crate::process::{End, Fail, ProcState};
+use crate::ps::report;
 use crate::signal::{Disposition, SignalState};
 use crate::table::{FIRST, Processes};
 use crate::wasi::deliver;
@@ -97,6 +98,11 @@ impl Running {
     #[must_use]
     pub fn processes(&self) -> &Arc<Processes> {
         &self.processes
+    }
+
+    /// Tells everyone who waits at this socket which processes there are.
+    pub(super) fn answer(&self, socket: &OwnedFd) -> std::io::Result<()> {
+        report::answer(socket, &self.processes, &self.kernel.0.vfs)
     }
 
     /// Whether a stop signal of the terminal is for the whole program: nobody in here moved jobs to

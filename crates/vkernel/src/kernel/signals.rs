@@ -4,10 +4,17 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::Timespec;
 
 use super::{ExitStatus, Running};
 use crate::kill::interrupt_signal;
 use crate::signal::{Action, default_action};
+
+/// How long nobody is answered after that has failed: whoever asks still waits.
+const REST: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
 
 /// Every signal that can be for process 1, blocked in this thread and those it starts, until
 /// this is dropped.
@@ -48,8 +55,8 @@ impl Blocked {
         }
     }
 
-    /// Hands signals to the process until it has ended.
-    pub fn forward_until_ended(&self, running: Running) -> ExitStatus {
+    /// Hands signals to the process, and answers who asks about it at `asked`, until it has ended.
+    pub fn forward_until_ended(&self, running: Running, asked: Option<OwnedFd>) -> ExitStatus {
         // SAFETY: the set is initialised; the call makes a descriptor or fails.
         let fd = unsafe { libc::signalfd(-1, &self.set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
         if fd < 0 {
@@ -62,13 +69,16 @@ impl Blocked {
         }
         // SAFETY: just made and nobody else's.
         let signals = unsafe { OwnedFd::from_raw_fd(fd) };
+        let mut resting = false;
         loop {
             let ended = running.ended();
-            let mut fds = [
+            let listens = asked.as_ref().filter(|_| !resting);
+            let mut fds = vec![
                 PollFd::new(&signals, PollFlags::IN),
                 PollFd::from_borrowed_fd(ended, PollFlags::IN),
             ];
-            match poll(&mut fds, None) {
+            fds.extend(listens.map(|socket| PollFd::new(socket, PollFlags::IN)));
+            match poll(&mut fds, resting.then_some(&REST)) {
                 Ok(_) if fds[1].revents().contains(PollFlags::IN) => return running.wait(),
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => {
@@ -76,6 +86,11 @@ impl Blocked {
                     return running.wait();
                 }
             }
+            let asks = fds.get(2).is_some_and(|fd| !fd.revents().is_empty());
+            resting = match listens.filter(|_| asks) {
+                Some(socket) => running.answer(socket).is_err(),
+                None => false,
+            };
             while let Some((signal, from_terminal)) = next(&signals) {
                 if default_action(signal) == Action::Stop && running.stops_whole(signal) {
                     stop_whole(signal);

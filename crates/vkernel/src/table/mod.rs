@@ -39,6 +39,22 @@ struct Table {
     over: bool,
 }
 
+/// A process's place among the others, as it was when somebody asked.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its number.
+    pub pid: u32,
+    /// Its parent's: 0 for process 1, 1 for an orphan.
+    pub parent: u32,
+    /// Its process group.
+    pub group: u32,
+    /// Its session.
+    pub session: u32,
+    /// It has ended, and its parent has not been told.
+    pub ended: bool,
+    pub(crate) token: KillToken,
+}
+
 struct Record {
     /// None for process 1 and for orphans, whom nobody waits for.
     parent: Option<u32>,
@@ -56,6 +72,21 @@ struct Record {
 enum Change {
     Stopped(i32),
     Continued,
+}
+
+impl Entry {
+    /// The place of a process that is in no table.
+    #[must_use]
+    pub(crate) fn alone(pid: u32) -> Entry {
+        Entry {
+            pid,
+            parent: 0,
+            group: pid,
+            session: pid,
+            ended: false,
+            token: KillToken::default(),
+        }
+    }
 }
 
 /// Where a new process belongs.
@@ -78,6 +109,9 @@ impl Processes {
     /// A table with process 1 in it, for at most `limit` processes.
     #[must_use]
     pub fn new(limit: u32, first: KillToken) -> Processes {
+        first.clocks().begin();
+        // It has a thread of its own.
+        first.clocks().count_all();
         let record = Record {
             parent: None,
             group: FIRST,
@@ -114,6 +148,7 @@ impl Processes {
         }
         let (inherited, session) = {
             let record = table.records.get(&parent).ok_or(Errno::AGAIN)?;
+            token.clocks().begin();
             (record.group, record.session)
         };
         let pid = table.free_pid().ok_or(Errno::AGAIN)?;
@@ -349,6 +384,47 @@ impl Processes {
         Ok(Some(reached))
     }
 
+    /// A process as others see it.
+    #[must_use]
+    pub fn entry(&self, pid: u32) -> Option<Entry> {
+        let table = self.lock();
+        table
+            .records
+            .get(&pid)
+            .map(|record| table.entry(pid, record))
+    }
+
+    /// Lets the time of a process count from now on; says whether there is nothing left to do,
+    /// as when it has ended, and not when it has not begun.
+    #[must_use]
+    pub fn count_time(&self, pid: u32) -> bool {
+        match self.lock().records.get(&pid) {
+            Some(record) if record.ended.is_none() => record.token.count_time(),
+            _ => true,
+        }
+    }
+
+    /// Every process, in ascending order.
+    #[must_use]
+    pub fn list(&self) -> Vec<Entry> {
+        let table = self.lock();
+        (table.records.iter())
+            .map(|(pid, record)| table.entry(*pid, record))
+            .collect()
+    }
+
+    /// Every number.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
+        self.lock().records.keys().copied().collect()
+    }
+
+    /// Whether there is a process of this number.
+    #[must_use]
+    pub fn has(&self, pid: u32) -> bool {
+        self.lock().records.contains_key(&pid)
+    }
+
     /// How many processes there are, those that ended and were not waited for included.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -383,6 +459,21 @@ impl Table {
             }
         }
         None
+    }
+
+    fn entry(&self, pid: u32, record: &Record) -> Entry {
+        Entry {
+            pid,
+            parent: match record.parent {
+                _ if pid == FIRST => 0,
+                Some(parent) => parent,
+                None => FIRST,
+            },
+            group: record.group,
+            session: record.session,
+            ended: record.ended.is_some(),
+            token: record.token.clone(),
+        }
     }
 
     fn members(&self, group: u32) -> Vec<u32> {

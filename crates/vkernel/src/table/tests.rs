@@ -247,7 +247,8 @@ fn a_process_that_runs_its_child_on_its_own_thread_ends_all_the_same() {
     let mut space = Space::new(10);
     let parent = space.add(FIRST);
     let child = space.add(parent);
-    space.tokens[&parent].park(crate::descriptor::FdTable::default());
+    let fds = crate::descriptor::FdTable::default();
+    space.tokens[&parent].park(fds, KillToken::default());
     space
         .processes
         .kill(FIRST, parent as i32, libc::SIGTERM)

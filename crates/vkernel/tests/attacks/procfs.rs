@@ -118,6 +118,7 @@ fn everything_the_hosts_procfs_has_is_hidden_but_for_the_list() {
             "uptime",
             "version",
             "self",
+            "stat",
             "thread-self",
             "vkernel",
             "1",
@@ -138,7 +139,7 @@ fn everything_the_hosts_procfs_has_is_hidden_but_for_the_list() {
             let found = guest.stat(&format!("/proc/{name}")).is_ok();
             assert_eq!(found, open.contains(&name.as_str()), "{name}");
         }
-        let own = ["cmdline", "comm", "fd", "mounts", "stat", "status"];
+        let own = ["cmdline", "comm", "fd", "mounts", "stat", "statm", "status"];
         for name in names(&format!("{real}/self")) {
             let found = guest.stat(&format!("/proc/self/{name}")).is_ok();
             assert_eq!(found, own.contains(&name.as_str()), "{name}");

@@ -6,6 +6,7 @@ use super::*;
 use crate::errno::Errno;
 use crate::kernel::tests::guest::{ends_within, pipe, spec, write_executable};
 use crate::kernel::{ExitStatus, Limits};
+use crate::ps::State;
 
 /// Starts so many of a program, `$many`, then does the rest.
 fn starter(count: u32, rest: &str) -> &'static str {
@@ -48,6 +49,102 @@ fn hundreds_live_at_a_time_and_all_are_waited_for() {
     assert_eq!(running.processes().len(), 401);
     drop(input.1);
     assert_eq!(running.wait(), ExitStatus::Code(1));
+}
+
+#[test]
+fn a_slow_reader_blocks_the_writer() {
+    let container = Box::new(&[Guest::new(
+        "writer",
+        "(loop $again (drop (call $write (i32.const 1) (i32.const 256) (i32.const 4096))) (br $again))",
+    )]);
+    let output = pipe();
+    let room = rustix::pipe::fcntl_getpipe_size(&output.0).unwrap() as u64;
+    let mut spec = spec(&["writer"]);
+    spec.stdio[1] = Some(output.1);
+    let running = container.kernel.spawn(spec).unwrap();
+    let processes = running.processes().clone();
+    let state = || {
+        let report = crate::ps::report::Report::of(&processes, &container.kernel.0.vfs);
+        (report.processes[0].state, report.processes[0].cpu_ms)
+    };
+    for _ in 0..5 {
+        let start = Instant::now();
+        while rustix::io::ioctl_fionread(&output.0).unwrap() < room || state().0 != State::Sleeping
+        {
+            assert!(start.elapsed() < Duration::from_secs(10));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // It makes room for some more, and no more comes than that.
+        rustix::io::read(&output.0, &mut [0; 3 * 4096]).unwrap();
+    }
+    running.kill(9);
+    assert_eq!(running.wait(), ExitStatus::Signal(9));
+}
+
+#[test]
+fn what_each_process_does_is_reported() {
+    let container = Box::new(&[
+        Guest::new("reads", READS),
+        Guest::new("loops", "(loop $again (br $again))"),
+        Guest::new("nothing", ""),
+        Guest::new(
+            "parent",
+            "(drop (call $start (global.get $path.reads)))
+             (drop (call $start (global.get $path.loops)))
+             (drop (call $start (global.get $path.loops)))
+             (drop (call $kill (i32.load (i32.const 16)) (i32.const 19)))
+             (drop (call $start (global.get $path.nothing)))
+             (drop (call $read (i32.const 0) (i32.const 300) (i32.const 1)))",
+        ),
+    ]);
+    let input = pipe();
+    let mut spec = spec(&["parent"]);
+    spec.stdio[0] = Some(input.0);
+    let running = container.kernel.spawn(spec).unwrap();
+    let processes = running.processes().clone();
+    let report = || crate::ps::report::Report::of(&processes, &container.kernel.0.vfs).processes;
+    let wanted = [
+        (1, 0, "parent", State::Sleeping),
+        (2, 1, "reads", State::Sleeping),
+        (3, 1, "loops", State::Running),
+        (4, 1, "loops", State::Stopped),
+        (5, 1, "nothing", State::Zombie),
+    ];
+    let start = Instant::now();
+    loop {
+        let got: Vec<_> = (report().iter())
+            .map(|one| {
+                (
+                    one.pid,
+                    one.ppid,
+                    one.args[0].clone(),
+                    one.program.clone(),
+                    one.state,
+                )
+            })
+            .collect();
+        let fits = |got: &(u32, u32, String, String, State), want: &(u32, u32, &str, State)| {
+            let path = format!("/bin/{}", want.2);
+            let called = if want.0 == 1 { want.2 } else { &path };
+            (got.0, got.1, got.2.as_str(), &got.3, got.4) == (want.0, want.1, called, &path, want.3)
+        };
+        if got.len() == 5 && got.iter().zip(&wanted).all(|(got, want)| fits(got, want)) {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "{got:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // Only who computes uses the processor.
+    let before = report();
+    while report()[2].cpu_ms < before[2].cpu_ms + 20 {
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
+    let after = report();
+    for at in [0, 1, 3, 4] {
+        assert!(after[at].cpu_ms <= before[at].cpu_ms + 5, "{:?}", after[at]);
+    }
+    drop(input.1);
+    assert_eq!(running.wait(), ExitStatus::Code(0));
 }
 
 #[test]
@@ -124,6 +221,21 @@ fn a_bomb_meets_its_limit_and_the_container_goes_on() {
     assert_eq!(container.run(&["init"]).0, ExitStatus::Code(0));
 }
 
+/// Waits for a message on a pair of sockets, and sends messages that nobody takes.
+const HEARS: &str = "
+    (drop (call $socketpair (i32.const 1) (i32.const 1) (i32.const 0) (i32.const 3100)))
+    (i32.store (i32.const 0) (i32.const 256)) (i32.store (i32.const 4) (i32.const 16))
+    (drop (call $recvfrom (i32.load (i32.const 3100)) (i32.const 0) (i32.const 1) (i32.const 0)
+      (i32.const 0) (i32.const 0) (i32.const 3120)))
+    (unreachable)";
+const TALKS: &str = "
+    (drop (call $socketpair (i32.const 1) (i32.const 1) (i32.const 0) (i32.const 3100)))
+    (i32.store (i32.const 0) (i32.const 256)) (i32.store (i32.const 4) (i32.const 4096))
+    (loop $again
+      (drop (call $sendto (i32.load (i32.const 3100)) (i32.const 0) (i32.const 1) (i32.const 0)
+        (i32.const 0) (i32.const 0) (i32.const 3120)))
+      (br $again))";
+
 /// How many threads this program has, and what its descriptors are open on. Executed files stay open
 /// for the next exec, each once: those are not counted.
 fn resources() -> (usize, Vec<String>) {
@@ -152,6 +264,8 @@ fn thousands_of_kills_leave_no_thread_no_descriptor_and_no_zombie() {
         Guest::new("writes", "(loop $again (drop (call $write (i32.const 1) (i32.const 256) (i32.const 4096))) (br $again))"),
         Guest::new("spawns", "(loop $again (drop (call $start (global.get $path.nothing))) (drop (call $await (i32.const -1))) (br $again))"),
         Guest::new("nothing", ""),
+        Guest::new("hears", HEARS),
+        Guest::new("talks", TALKS),
         Guest::new(
             "nests",
             "(drop (call $start (global.get $path.reads))) (drop (call $await (i32.const -1)))",
@@ -164,16 +278,18 @@ fn thousands_of_kills_leave_no_thread_no_descriptor_and_no_zombie() {
                (drop (call $random_get (i32.const 3000) (i32.const 8)))
                (call $act (i32.const 1) (local.get $in) (i32.const 0))
                (call $act (i32.const 1) (local.get $out) (i32.const 1))
-               (local.set $which (i32.rem_u (i32.load (i32.const 3000)) (i32.const 6)))
+               (local.set $which (i32.rem_u (i32.load (i32.const 3000)) (i32.const 8)))
                (block $done
-                 (block $nests (block $spawns (block $writes (block $sleeps (block $reads (block $loops
-                   (br_table $loops $reads $sleeps $writes $spawns $nests (local.get $which)))
+                 (block $talks (block $hears (block $nests (block $spawns (block $writes (block $sleeps (block $reads (block $loops
+                   (br_table $loops $reads $sleeps $writes $spawns $nests $hears $talks (local.get $which)))
                    (drop (call $start (global.get $path.loops))) (br $done))
                    (drop (call $start (global.get $path.reads))) (br $done))
                    (drop (call $start (global.get $path.sleeps))) (br $done))
                    (drop (call $start (global.get $path.writes))) (br $done))
                    (drop (call $start (global.get $path.spawns))) (br $done))
-                 (drop (call $start (global.get $path.nests))))
+                   (drop (call $start (global.get $path.nests))) (br $done))
+                   (drop (call $start (global.get $path.hears))) (br $done))
+                 (drop (call $start (global.get $path.talks))))
                ;; At any moment: at once, or after a little work or sleep.
                (if (i32.and (i32.load (i32.const 3004)) (i32.const 1))
                  (then (drop (call $sleep (i32.and (i32.shr_u (i32.load (i32.const 3004)) (i32.const 8)) (i32.const 3))))))

@@ -227,7 +227,7 @@ impl Box {
         let digest = |text: &str| Digest::of(text.as_bytes());
 
         let texts = ["box", "1", "image"];
-        let mut plan = PlanBuilder::new(digest("id"), texts, NetworkPolicy::None, rule).unwrap();
+        let mut plan = PlanBuilder::new(digest("id"), texts, NetworkPolicy::Host, rule).unwrap();
         for guest in guests {
             let entry = format!("{}_start", guest.name);
             let deliver = format!("{}:{DELIVER}", guest.name);
