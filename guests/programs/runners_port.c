@@ -1,4 +1,5 @@
 /* Children of toybox's commands, by spawn where it has vfork. */
+#include <sys/sysinfo.h>
 #include "toys.h"
 #include <spawn.h>
 
