@@ -11,6 +11,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
 use containers::{Node, cgroups_of, unique, wait_until};
 use serde_json::json;
@@ -463,4 +464,27 @@ fn every_thread_has_given_up_the_same_and_stands_behind_the_second_wall() {
             ("2".into(), "1".into())
         );
     }
+}
+
+#[test]
+fn exec_enters_the_containers_root_also_where_the_runtime_has_another_than_its_namespace() {
+    let (node, id) = (Node::new(), unique("chroot"));
+    let bundle = node.bundle("b", &["/bin/loop"]).named(&id);
+    let root = node.at("root");
+    fs::create_dir(&root).unwrap();
+    // The same files, on a mount below the root of the mount namespace.
+    let script = "mount --rbind / \"$0\" && exec chroot \"$0\" \"$@\"";
+    let run = |args: &[&str]| {
+        let command = node.command(args);
+        let mut inside = Command::new("unshare");
+        inside.args(["--mount", "sh", "-c", script]).arg(&root);
+        inside.arg(command.get_program()).args(command.get_args());
+        inside.stdin(Stdio::null());
+        node.run_command(inside)
+    };
+    run(&["create", "--bundle", bundle.path.to_str().unwrap(), &id]).success();
+    run(&["start", &id]).success();
+    let said = run(&["exec", &id, "/bin/hello"]).success();
+    assert_eq!(said.out, "hello\n");
+    run(&["delete", "--force", &id]).success();
 }

@@ -16,13 +16,16 @@ use crate::sandbox::{credentials, terminal};
 pub fn join(join: Join, process: &Process, console: Option<&OwnedFd>) -> Result<(), InitError> {
     credentials::set_oom_score(process)?;
     let pidfd = join.pidfd.take("the container's process")?;
+    let root = join.root.take("the container's root directory")?;
     // The pid namespace was joined by the creator: it is for children.
     let flags = join.namespaces & !(libc::CLONE_NEWPID as u32);
     if flags != 0 {
         nix::sched::setns(&pidfd, CloneFlags::from_bits_retain(flags as i32))
             .doing(|| "joining the container's namespaces")?;
     }
-    rustix::process::chdir("/").doing(|| "entering the container's root file system")?;
+    rustix::process::fchdir(&root)
+        .and_then(|()| rustix::process::chroot("."))
+        .doing(|| "entering the container's root file system")?;
     let slave = match console {
         Some(console) => {
             let root = Rootfs::at(Path::new("/"))?;

@@ -108,6 +108,8 @@ pub struct Build {
 pub struct Join {
     /// A pidfd of its process.
     pub pidfd: Handed,
+    /// Its root directory: that of its mount namespace can be another, where the runtime runs in a chroot.
+    pub root: Handed,
     /// Which of its namespaces differ from the runtime's own: `CLONE_NEW*` flags.
     pub namespaces: u32,
 }

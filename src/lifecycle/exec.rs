@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, Process, User};
+use rustix::fs::{Mode, OFlags};
 
 use super::create::{open_audit, write_pid_file};
 use super::spawn::{self, Spawn};
@@ -124,11 +125,21 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
     }
     let linux = record.config.linux().as_ref();
     let seccomp = linux.and_then(|linux| linux.seccomp().clone());
+    let root = format!("/proc/{}/root", record.process.pid);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // Its own, since the pidfd is joined afterwards: then it lives.
+    let root = rustix::fs::open(&root, flags, Mode::empty())
+        .doing(|| "opening the container's root directory")?;
+    let root = handing.give(root);
     let pidfd = handing.give(container);
     let title = process.args().clone().unwrap_or_default();
     let inside_request = init::write_request(&Request {
         channel: child_channel,
-        entry: Entry::Join(Join { pidfd, namespaces }),
+        entry: Entry::Join(Join {
+            pidfd,
+            root,
+            namespaces,
+        }),
         process: ProcessRequest {
             config: process,
             seccomp,
