@@ -28,6 +28,22 @@ fn mounts(pid: i32) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Whether a descriptor's target is a socket that leads to somebody: one that only listens, for `ps`, does not.
+fn connected(pid: i32, target: &str) -> bool {
+    let Some(inode) = target.strip_prefix("socket:[") else {
+        return false;
+    };
+    let inode = inode.trim_end_matches(']');
+    let listens = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.get(6) == Some(&inode) && fields[3] == "00010000"
+    };
+    ![pid.to_string(), "self".to_owned()].iter().any(|process| {
+        let sockets = fs::read_to_string(format!("/proc/{process}/net/unix"));
+        sockets.unwrap_or_default().lines().any(listens)
+    })
+}
+
 fn status_field(pid: i32, name: &str) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status
@@ -103,7 +119,7 @@ fn mounts_devices_and_hidden_paths() {
         let targets = fds.filter_map(|fd| fs::read_link(fd.path()).ok());
         !targets
             .map(|target| target.display().to_string())
-            .any(|target| target.starts_with(&state) || target.starts_with("socket:"))
+            .any(|target| target.starts_with(&state) || connected(pid, &target))
     });
     // And the program cannot be written through the process.
     let exe = fs::OpenOptions::new()
