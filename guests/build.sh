@@ -74,7 +74,7 @@ prepare_compat() {
 
 build_one() {
   local name=$1 started=$SECONDS
-  export WORK=$CACHE/work/$name
+  export WORK=$CACHE/build/$name
   rm -rf "$WORK"
   mkdir -p "$WORK"
   if (cd "$WORK" && bash -euo pipefail -c '. "$0/lib.sh"; . "$0/programs/$1.sh"' "$GUESTS" "$name") >"$CACHE/log/$name" 2>&1; then
@@ -95,7 +95,7 @@ main() {
   one) build_one "$2"; return ;;
   *) die "usage: guests/build.sh demo|test" ;;
   esac
-  mkdir -p "$WASM" "$SHARE" "$CACHE/log" "$CACHE/stamps" "$CACHE/work"
+  mkdir -p "$WASM" "$SHARE" "$CACHE/log" "$CACHE/stamps" "$CACHE/build"
   exec 9>"$CACHE/lock"
   flock 9
   for name in "${wanted[@]}"; do fresh "$name" || stale+=("$name"); done

@@ -13,7 +13,7 @@ ALL=(9base bzip2 zstd lz4 xxd figlet cmark tree jq toybox)
 # one NAME: as guests/build.sh builds it, but for the flag and the place.
 one() {
   local name=$1
-  export WORK=$CACHE/work/relocs-$name
+  export WORK=$CACHE/build/relocs-$name
   rm -rf "$WORK"
   mkdir -p "$WORK"
   (
