@@ -180,3 +180,25 @@ fn cgroup(
         attributes,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_goes_to_file_systems_whose_files_have_none_of_their_own() {
+        let data = |label| vec![("mode".to_owned(), Some("755".to_owned())), label];
+        let label = ("context".to_owned(), Some("a:b".to_owned()));
+        let (bare, with) = (data(("ro".to_owned(), None)), Some("a:b"));
+        for kind in ["tmpfs", "devpts"] {
+            assert_eq!(labelled(bare.clone(), kind, with).last(), Some(&label));
+            assert_eq!(labelled(bare.clone(), kind, None), bare);
+        }
+        for kind in ["proc", "sysfs", "mqueue", "cgroup2"] {
+            assert_eq!(labelled(bare.clone(), kind, with), bare);
+        }
+        // What config.json says itself stays.
+        let own = data(("rootcontext".to_owned(), Some("c:d".to_owned())));
+        assert_eq!(labelled(own.clone(), "tmpfs", with), own);
+    }
+}
