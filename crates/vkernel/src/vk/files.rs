@@ -12,7 +12,7 @@ use crate::host_fn;
 use crate::process::{HostResult, ProcState};
 use crate::rights::HostCall;
 use crate::wasi::HostCx;
-use crate::wasi::paths::{PathArg, at, withheld};
+use crate::wasi::paths::{self, PathArg, at};
 
 /// Offers this family's functions.
 pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
@@ -78,18 +78,8 @@ fn open(
         }
     }
     cx.mem.slice(opened, 4)?;
-    let path = cx.mem.slice(path, len)?;
-    let withheld = withheld(cx.proc, dir, &request)?;
-    cx.proc.fds.check_room()?;
-    let descriptor = {
-        let (proc, ctx) = (&*cx.proc, cx.proc.fs_context());
-        let from = ctx.base(dir)?;
-        proc.kill
-            .interruptible(|| proc.vfs.open(&ctx, from, path, &request))?
-    };
-    let descriptor = descriptor
-        .less(withheld)
-        .closing_on_exec(open.closes_on_exec());
+    let descriptor = paths::open(cx, PathArg { dir, path, len }, &request)?;
+    let descriptor = descriptor.closing_on_exec(open.closes_on_exec());
     let fd = cx.proc.fds.insert(descriptor)?;
     Ok(cx.mem.write_u32(opened, fd)?)
 }

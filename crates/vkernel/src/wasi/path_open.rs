@@ -10,6 +10,7 @@ use crate::process::{HostResult, ProcState};
 use crate::rights::HostCall;
 use crate::wasi::HostCx;
 use crate::wasi::fd_meta::decode_flags;
+use crate::wasi::paths::{self, PathArg};
 
 /// Offers this family's functions.
 pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
@@ -83,18 +84,10 @@ fn path_open(
     if request.truncate {
         cx.proc.require(HostCall::PathOpenTruncate)?;
     }
-    let path = cx.mem.slice(path, len)?;
-    let withheld = super::paths::withheld(cx.proc, dir, &request)?;
-    cx.proc.fds.check_room()?;
-    let descriptor = {
-        let (proc, ctx) = (&*cx.proc, cx.proc.fs_context());
-        let from = ctx.base(dir)?;
-        proc.kill
-            .interruptible(|| proc.vfs.open(&ctx, from, path, &request))?
-    };
+    let descriptor = paths::open(cx, PathArg { dir, path, len }, &request)?;
     // Told before it is in the table: a bad address leaves nothing open.
     cx.mem.read_u32(opened)?;
-    let fd = cx.proc.fds.insert(descriptor.less(withheld))?;
+    let fd = cx.proc.fds.insert(descriptor)?;
     Ok(cx.mem.write_u32(opened, fd)?)
 }
 

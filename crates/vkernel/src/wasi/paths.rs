@@ -1,6 +1,6 @@
 //! What the functions that take a directory and a path have in common.
 
-use crate::descriptor::FdTable;
+use crate::descriptor::{Descriptor, FdTable};
 use crate::errno::Errno;
 use crate::fs::open::OpenRequest;
 use crate::fs::resolve::Base;
@@ -22,11 +22,7 @@ pub(crate) struct PathArg {
 
 /// The rights that nothing opened from a directory gets; `ENOTCAPABLE` if one that the request needs
 /// over it was given up.
-pub(crate) fn withheld(
-    proc: &ProcState,
-    dir: u32,
-    request: &OpenRequest,
-) -> Result<FdRights, Errno> {
+fn withheld(proc: &ProcState, dir: u32, request: &OpenRequest) -> Result<FdRights, Errno> {
     if dir == GUEST_CWD {
         return Ok(FdRights::NONE);
     }
@@ -65,6 +61,20 @@ pub(crate) fn at<T>(
     cx.proc
         .kill
         .interruptible(|| action(&cx.proc.vfs, &ctx, base, path))
+}
+
+/// Opens a path of the guest's for a table in which there is room, with what the directory leaves it.
+pub(crate) fn open(cx: &HostCx<'_>, arg: PathArg, request: &OpenRequest) -> HostResult<Descriptor> {
+    let path = cx.mem.slice(arg.path, arg.len)?;
+    let withheld = withheld(cx.proc, arg.dir, request)?;
+    cx.proc.fds.check_room()?;
+    let ctx = cx.proc.fs_context();
+    let from = ctx.base(arg.dir)?;
+    let opened = cx
+        .proc
+        .kill
+        .interruptible(|| cx.proc.vfs.open(&ctx, from, path, request))?;
+    Ok(opened.less(withheld))
 }
 
 /// Runs `action` on two paths of the guest's.
