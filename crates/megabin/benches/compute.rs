@@ -1,8 +1,9 @@
 //! Compute-heavy programs, each as it came beside the same one linked with all the others and folded,
 //! beside itself without the checks that let running code be stopped, and beside Debian's native
 //! build of the same source: the processor's time, with the engine's settings as shipped but for
-//! those checks. All take turns, so that a busy machine disturbs them alike. Nothing here fails on time; a program that is not among the guests has no row, and one that is not
-//! installed no native figure.
+//! those checks. All take turns, so that a busy machine disturbs them alike. Nothing here fails on
+//! time; a program that is not among the guests has no row, and one that is not installed no native
+//! figure.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -104,10 +105,9 @@ fn spent() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Runs the program behind `start` once.
+/// Runs the program behind `start` once; the first argument is its name.
 fn run(engine: &Engine, module: &Module, start: &str, args: &[&str], stdin: &[u8]) -> Duration {
     let context = WasiCtxBuilder::new()
-        .arg("/bin/program")
         .args(args)
         .stdin(MemoryInputPipe::new(stdin.to_vec()))
         .stdout(SinkOutputStream)
@@ -253,11 +253,13 @@ fn measure() {
         let stdin = stdin();
         std::fs::write(file.path(), &stdin).expect("a temporary file");
         let entry = linked.entries[at].to_string();
+        // Some are many programs, told apart by the name.
+        let named: Vec<&str> = std::iter::once(*name).chain(args.iter().copied()).collect();
         let (mut own, mut shared) = (Times::default(), Times::default());
         let (mut without, mut natives) = (Times::default(), Times::default());
         for round in 0..ROUNDS {
-            let as_it_came = || run(&engine, &alone, "_start", args, &stdin);
-            let linked = || run(&engine, &all, &entry, args, &stdin);
+            let as_it_came = || run(&engine, &alone, "_start", &named, &stdin);
+            let linked = || run(&engine, &all, &entry, &named, &stdin);
             let (one, other) = match round % 2 {
                 0 => (as_it_came(), linked()),
                 _ => {
@@ -267,7 +269,7 @@ fn measure() {
             };
             own.add(one, one);
             shared.add(other, one);
-            without.add(run(&unstoppable, &unchecked, "_start", args, &stdin), one);
+            without.add(run(&unstoppable, &unchecked, "_start", &named, &stdin), one);
             if let Some(time) = run_native(native, args, file.path()) {
                 natives.times.push(time);
                 natives
