@@ -9,6 +9,15 @@ const INTERRUPT: &str = "\x03";
 const END_OF_INPUT: &str = "\x04";
 const SUSPEND: &str = "\x1a";
 
+/// A job that says when it has come to the terminal's front and when it is behind. What is typed
+/// before a shell has put a job in front is for the shell, here as with any kernel.
+const JOB: &str = "JOB=was=
+while read pid name state parent group session terminal front rest < /proc/self/stat; do
+  if [ $front = $group ]; then now=front; else now=behind; fi
+  if [ $now != \"$was\" ]; then echo in $now; was=$now; fi
+  sleep 0.02
+done";
+
 /// A container that waits, in which shells can be started.
 struct Running {
     node: Node,
@@ -16,8 +25,8 @@ struct Running {
 }
 
 impl Running {
-    fn new() -> Self {
-        let (node, id) = (Node::new(), format!("terminal-{}", std::process::id()));
+    fn new(name: &str) -> Self {
+        let (node, id) = (Node::new(), format!("{name}-{}", std::process::id()));
         let bundle = node.bundle(
             &subject::recipe("shell"),
             "shell",
@@ -29,8 +38,11 @@ impl Running {
     }
 
     fn shell(&self) -> Terminal {
-        let env = "PS1=ready> ";
-        let args = ["exec", "--tty", "--env", env, &self.id, "/bin/sh"];
+        let id: &str = &self.id;
+        let prompt = "PS1=ready> ";
+        let args = [
+            "exec", "--tty", "--env", prompt, "--env", JOB, id, "/bin/sh",
+        ];
         Terminal::start(&mut self.node.megarun(&args))
     }
 }
@@ -43,7 +55,7 @@ impl Drop for Running {
 
 #[test]
 fn a_shell_is_used_as_on_any_terminal() {
-    let container = Running::new();
+    let container = Running::new("terminal");
     let mut shell = container.shell();
     // A prompt; what is typed is echoed; a line is done.
     shell.shows("ready> ");
@@ -52,8 +64,8 @@ fn a_shell_is_used_as_on_any_terminal() {
     shell.shows("one\r\n2\r\nready> ");
 
     // An interrupt ends the program in the foreground, and the shell goes on.
-    shell.types("echo started; sleep 1000\n");
-    shell.shows("\nstarted\r\n");
+    shell.types("sh -c \"$JOB\"\n");
+    shell.shows("\nin front\r\n");
     shell.types(INTERRUPT);
     shell.shows("ready> ");
     shell.types("echo \"status $?\"\n");
@@ -65,19 +77,22 @@ fn a_shell_is_used_as_on_any_terminal() {
     shell.shows("ready> ");
 
     // A suspended program is a job, which goes on in the back and comes to the front.
-    shell.types("sh -c 'echo begun; sleep 1000; echo done'\n");
-    shell.shows("\r\nbegun\r\n");
+    shell.types("sh -c \"$JOB\"\n");
+    shell.shows("\nin front\r\n");
     shell.types(SUSPEND);
     shell.shows("Stopped");
     shell.shows("ready> ");
     shell.types("jobs\n");
     shell.shows("\r\n[1] + Stopped");
     shell.shows("ready> ");
-    shell.types("bg; jobs\n");
+    shell.types("bg\n");
+    shell.shows("in behind\r\n");
+    shell.types("jobs\n");
     shell.shows("[1] + Running");
     shell.shows("ready> ");
     shell.types("fg\n");
     shell.shows("\r\nsh -c");
+    shell.shows("in front\r\n");
     shell.types(INTERRUPT);
     shell.shows("ready> ");
     shell.types("jobs; echo \"left: $(jobs)\"\n");
@@ -114,7 +129,7 @@ fn a_shell_is_used_as_on_any_terminal() {
 
 #[test]
 fn a_program_without_a_shell_is_not_stopped_for_good() {
-    let container = Running::new();
+    let container = Running::new("terminal-alone");
     let args = ["exec", "--tty", &container.id, "/usr/bin/cat"];
     let mut cat = Terminal::start(&mut container.node.megarun(&args));
     cat.types("first\n");

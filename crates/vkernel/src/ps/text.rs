@@ -17,11 +17,12 @@ pub fn stat(info: &Info) -> Vec<u8> {
     let entry = &info.entry;
     let head = format!("{} (", entry.pid);
     let tail = format!(
-        ") {} {} {} {} 0 -1 0 0 0 0 0 {} 0 0 0 20 0 1 0 {} 0 0{}\n",
+        ") {} {} {} {} 0 {} 0 0 0 0 0 {} 0 0 0 20 0 1 0 {} 0 0{}\n",
         info.state.letter(),
         entry.parent,
         entry.group,
         entry.session,
+        entry.front.map_or(-1, i64::from),
         ticks(info.used),
         ticks(info.began),
         " 0".repeat(28),
@@ -90,7 +91,7 @@ mod tests {
         // From the third field on, which is the state.
         let fields: Vec<&str> = tail.split_whitespace().collect();
         assert_eq!(fields.len(), 52 - 2);
-        assert_eq!(fields[..4], ["S", "0", "7", "7"]);
+        assert_eq!(fields[..6], ["S", "0", "7", "7", "0", "-1"]);
         assert_eq!((fields[11], fields[17], fields[19]), ("123", "1", "6000"));
         assert!(line.ends_with('\n'));
     }

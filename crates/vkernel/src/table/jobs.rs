@@ -52,7 +52,7 @@ impl Processes {
     /// The group in the terminal's foreground.
     #[must_use]
     pub fn foreground(&self) -> u32 {
-        self.lock().foreground
+        self.lock().in_front()
     }
 
     /// Whether the terminal is that of the process's session: it is process 1's.
@@ -72,7 +72,7 @@ impl Processes {
         if !table.group_in_session(group, session) {
             return Err(Errno::PERM);
         }
-        table.foreground = group;
+        table.foreground = Some(group);
         Ok(())
     }
 
@@ -80,7 +80,7 @@ impl Processes {
     #[must_use]
     pub fn in_background(&self, pid: u32) -> bool {
         let table = self.lock();
-        (table.get(pid)).is_ok_and(|own| own.session == FIRST && own.group != table.foreground)
+        (table.get(pid)).is_ok_and(|own| own.session == FIRST && own.group != table.in_front())
     }
 
     /// A process in the background uses the terminal: its group is sent `signal`, SIGTTIN or
@@ -90,7 +90,7 @@ impl Processes {
         let mut table = self.lock();
         let own = table.get(pid)?;
         let group = own.group;
-        if own.session != FIRST || group == table.foreground {
+        if own.session != FIRST || group == table.in_front() {
             return Ok(None);
         }
         let unwanted = own.token.signals(|signals| {
@@ -111,6 +111,11 @@ impl Processes {
 }
 
 impl Table {
+    /// The group that a terminal's signals are for: process 1's until a process says otherwise.
+    pub(super) fn in_front(&self) -> u32 {
+        self.foreground.unwrap_or(FIRST)
+    }
+
     pub(super) fn members(&self, group: u32) -> Vec<u32> {
         (self.records.iter())
             .filter(|(_, record)| record.group == group)

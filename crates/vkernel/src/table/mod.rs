@@ -34,8 +34,8 @@ struct Table {
     limit: u32,
     /// Processes whose instance exists, also those that are dead to others.
     instances: u32,
-    /// The group that a terminal's signals are for.
-    foreground: u32,
+    /// The group that a process has put in the terminal's foreground.
+    foreground: Option<u32>,
     /// Process 1 has ended: nothing new starts.
     over: bool,
 }
@@ -51,6 +51,8 @@ pub struct Entry {
     pub group: u32,
     /// Its session.
     pub session: u32,
+    /// The group that a process has put in the foreground of its session's terminal.
+    pub front: Option<u32>,
     /// It has ended, and its parent has not been told.
     pub ended: bool,
     pub(crate) token: KillToken,
@@ -84,6 +86,7 @@ impl Entry {
             parent: 0,
             group: pid,
             session: pid,
+            front: None,
             ended: false,
             token: KillToken::default(),
         }
@@ -128,7 +131,7 @@ impl Processes {
                 next: FIRST + 1,
                 limit: limit.max(1),
                 instances: 1,
-                foreground: FIRST,
+                foreground: None,
                 over: false,
             }),
             empty: Condvar::new(),
@@ -243,7 +246,7 @@ impl Processes {
     pub fn signal_foreground(&self, signal: i32) -> Reached {
         let mut table = self.lock();
         let mut reached = Reached::new();
-        for pid in table.members(table.foreground) {
+        for pid in table.members(table.in_front()) {
             table.post(pid, signal, &mut reached);
         }
         reached
@@ -368,6 +371,7 @@ impl Table {
             },
             group: record.group,
             session: record.session,
+            front: self.foreground.filter(|_| record.session == FIRST),
             ended: record.ended.is_some(),
             token: record.token.clone(),
         }
