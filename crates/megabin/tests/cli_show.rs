@@ -100,6 +100,76 @@ fn inspect_says_what_is_shared_by_whom_and_what_that_saves() {
     }
 }
 
+/// Five hundred programs whose paths, names and arguments are as long as they come.
+fn crowd(bench: &Bench) {
+    let mut recipe = String::from(
+        "name = \"everything-that-the-platform-team-ships\"\nversion = \"2026.11.28\"\n\
+         [policies]\ndefault_syscalls = [\"clock_gettime\", \"getrandom\", \"read\", \"write\", \"newfstatat\"]\n",
+    );
+    let folders = [
+        "/usr/bin",
+        "/usr/libexec/platform-tools/certificates/rotation",
+        "/opt/vendor/observability-agent-collector/current/helpers/bin",
+    ];
+    for nth in 0..500 {
+        let name = match nth % 4 {
+            0 => format!("x{nth}"),
+            1 => format!("kubernetes-cluster-autoscaler-inspector-{nth}"),
+            2 => format!("x86_64-pc-linux-gnu-objcopy-{nth}"),
+            _ => format!(
+                "generate_certificate_signing_request_for_all_of_the_internal_services.{nth}"
+            ),
+        };
+        let work = "(drop (i32.const 7))".repeat(nth % 90 * 20);
+        let wasm = wat::parse_str(format!(
+            r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (memory (export "memory") {}) (data (i32.const {}) "{name}")
+            (func (export "_start") {work} (call $exit (i32.const {nth}))))"#,
+            1 + nth % 7 * 900,
+            1024 + nth
+        ));
+        bench.file(&format!("c{nth}.wasm"), &wasm.unwrap());
+        recipe += &format!(
+            "[[binary]]\npath = \"{}/{name}\"\nmodule = \"c{nth}.wasm\"\n",
+            folders[nth % 3]
+        );
+        if nth % 50 == 3 {
+            recipe += "args = [\"--configuration\", \"/etc/platform-tools/certificates/rotation.d/default.toml\", \"--verbose\"]\n";
+        }
+        if nth % 50 == 4 {
+            recipe += "syscalls = [\"openat\", \"getdents\", \"unlinkat\", \"renameat2\"]\n";
+        }
+    }
+    recipe += "[[agent_tool]]\nname = \"rotate_every_certificate_of_the_cluster\"\nbinary = \"/usr/bin/x0\"\n";
+    bench.file("crowd.toml", recipe.as_bytes());
+}
+
+#[test]
+fn inspect_of_five_hundred_programs_fits_a_terminal() {
+    let bench = Bench::new();
+    crowd(&bench);
+    bench.ok("keygen --key-id release-engineering-2026.example.com --out keys");
+    bench.ok("build crowd.toml -o crowd --key keys/release-engineering-2026.example.com.key");
+    let text = bench.ok("inspect crowd");
+    for line in text.lines() {
+        assert!(line.chars().count() <= 80, "{line:?} in\n{text}");
+    }
+    // The digest is in one piece, to be copied, and nothing was left out.
+    let shown: Value = serde_json::from_str(&bench.ok("inspect crowd --json")).unwrap();
+    assert!(
+        text.contains(shown["container_id"].as_str().unwrap()),
+        "{text}"
+    );
+    for target in shown["targets"].as_array().unwrap() {
+        let digest = &target["digest"].as_str().unwrap()["sha256:".len()..][..12];
+        assert!(text.contains(digest), "{target}");
+    }
+    let letters: String = text.split_whitespace().collect();
+    assert!(letters.contains("rotate_every_certificate"), "{text}");
+    let short = text.lines().find(|line| line.starts_with("/usr/bin/x12 "));
+    assert!(short.is_some_and(|line| line.ends_with("x12")), "{text}");
+}
+
 #[test]
 fn diff_tells_tools_and_rights_apart() {
     let bench = Bench::new();

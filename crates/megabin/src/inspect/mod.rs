@@ -17,12 +17,15 @@ use crate::container::Container;
 
 use rights::Legend;
 use sharing::{Share, Sharing};
-use table::{row, some, table};
+use table::{WIDTH, row, some, table, wrapped};
 
 pub(crate) use table::bytes;
 
 /// How many groups of programs that share functions are shown to people.
 const GROUPS: usize = 10;
+
+/// Room for what the lines at the head begin with: beside it a digest has its place in a line.
+const KEYS: usize = 9;
 
 /// Sizes of the parts of a module, in bytes.
 #[derive(Debug, Default, Clone, Copy)]
@@ -201,21 +204,18 @@ fn head(out: &mut String, container: &Container, manifest: &Manifest, sharing: &
             "by `{}`, not checked here: see `megabin verify`",
             signature.key_id
         ),
-        None => "none".to_owned(),
+        None => "no".to_owned(),
     };
     let images = image_total(section);
     let lines = [
-        ("container", format!("{name} {}", manifest.version)),
+        ("name", format!("{name} {}", manifest.version)),
         ("id", manifest.container_id.to_string()),
-        ("signature", signature),
-        ("needs vkernel", manifest.vkernel_version.to_string()),
-        (
-            "networking",
-            manifest.policies.networking.as_str().to_owned(),
-        ),
+        ("signed", signature),
+        ("vkernel", manifest.vkernel_version.to_string()),
+        ("network", manifest.policies.networking.as_str().to_owned()),
         ("exec", manifest.policies.exec.as_str().to_owned()),
         (
-            "default rights",
+            "all may",
             set_names(&manifest.policies.default_syscalls).join(" "),
         ),
         (
@@ -230,7 +230,7 @@ fn head(out: &mut String, container: &Container, manifest: &Manifest, sharing: &
             ),
         ),
         (
-            "shared code",
+            "shared",
             format!(
                 "{} functions, {}, save {}",
                 sharing.shared().functions,
@@ -248,12 +248,13 @@ fn head(out: &mut String, container: &Container, manifest: &Manifest, sharing: &
         ),
     ];
     for (key, value) in lines {
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            out,
-            "{key:15} {}",
-            if value.is_empty() { "-" } else { &value }
-        );
+        let value = if value.is_empty() { "-" } else { &value };
+        let mut key = key;
+        for line in wrapped(value, WIDTH - KEYS) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "{key:KEYS$}{line}");
+            key = "";
+        }
     }
     out.push('\n');
 }

@@ -6,9 +6,8 @@ use std::fmt::Write;
 use megabinary::capability::SyscallSet;
 
 use super::set_names;
+use super::table::{WIDTH, wrapped};
 
-/// How wide the list of a set's names may get.
-const WIDTH: usize = 80;
 const INDENT: &str = "    ";
 
 /// The different sets of rights, those of most targets first.
@@ -40,18 +39,8 @@ impl Legend {
         for (nth, (names, users)) in self.sets.iter().enumerate() {
             // Writing to a String cannot fail.
             let _ = write!(out, "\nrights {}, {users} of them:", letters(nth));
-            let mut width = WIDTH;
-            for name in names {
-                if width + 1 + name.len() > WIDTH {
-                    out.push('\n');
-                    out.push_str(INDENT);
-                    width = INDENT.len();
-                } else {
-                    out.push(' ');
-                    width += 1;
-                }
-                out.push_str(name);
-                width += name.len();
+            for line in wrapped(&names.join(" "), WIDTH - INDENT.len()) {
+                let _ = write!(out, "\n{INDENT}{line}");
             }
             out.push('\n');
         }
