@@ -8,6 +8,7 @@ use megabinary::module::{self, Megabinary, Module, ModuleError};
 use megabinary::names::KeyId;
 use megabinary::signing::SigningKey;
 use megabinary::trust::{self, NodePolicy, TrustError};
+use vkernel::artifact::{Cache, CacheKey};
 
 use crate::files::{self, Existing, FileError};
 
@@ -64,6 +65,30 @@ pub struct Container {
     pub manifest_json: Vec<u8>,
 }
 
+/// Which modules have their function bodies validated when they are read. Everything else about
+/// them is checked in any case, their digest first.
+#[derive(Clone, Copy)]
+pub enum Bodies<'c> {
+    /// All.
+    Validated,
+    /// Those that the cache in this directory has no compiled code of. The compiler validates what it
+    /// compiles, and code is found by the digest of every byte that it was made of: what is there
+    /// was valid.
+    ValidatedUnlessCompiled(&'c Path),
+}
+
+impl Bodies<'_> {
+    fn are_known(self, module: &Module) -> bool {
+        match self {
+            Bodies::Validated => false,
+            // A cache that is not there, or that others could have written to, knows nothing.
+            Bodies::ValidatedUnlessCompiled(cache) => Cache::open(cache)
+                .and_then(|cache| cache.lookup(&CacheKey::of(&module.id)))
+                .is_ok_and(|artifact| artifact.is_some()),
+        }
+    }
+}
+
 impl Folder {
     /// Reads the manifest of the container in `folder`.
     ///
@@ -89,21 +114,25 @@ impl Folder {
     ///
     /// # Errors
     /// The first reason not to believe the container.
-    pub fn verify(self, policy: &NodePolicy) -> Result<Container, ContainerError> {
+    pub fn verify(
+        self,
+        policy: &NodePolicy,
+        bodies: Bodies<'_>,
+    ) -> Result<Container, ContainerError> {
         let path = self.path();
         let manifest =
             trust::decide(&self.manifest, policy).map_err(|source| ContainerError::Trust {
                 path,
                 source: Box::new(source),
             })?;
-        self.with_module(manifest)
+        self.with_module(manifest, bodies)
     }
 
     /// Checks everything but the signature: for signing, looking at, and the developer's loop.
     ///
     /// # Errors
     /// Whatever breaks the format, and parts that do not agree.
-    pub fn accept_unsigned(self) -> Result<Container, ContainerError> {
+    pub fn accept_unsigned(self, bodies: Bodies<'_>) -> Result<Container, ContainerError> {
         let path = self.path();
         let manifest =
             self.manifest
@@ -112,14 +141,18 @@ impl Folder {
                     path,
                     source: Box::new(source),
                 })?;
-        self.with_module(manifest)
+        self.with_module(manifest, bodies)
     }
 
     fn path(&self) -> PathBuf {
         self.folder.join(FILE_NAME)
     }
 
-    fn with_module(self, manifest: Verified<Manifest>) -> Result<Container, ContainerError> {
+    fn with_module(
+        self,
+        manifest: Verified<Manifest>,
+        bodies: Bodies<'_>,
+    ) -> Result<Container, ContainerError> {
         let path = self.folder.join(manifest.megabinary.as_str());
         let wasm = files::read(&path, limits::CONTAINER_BYTES)?;
         let wrong = |source| ContainerError::Module {
@@ -127,7 +160,9 @@ impl Folder {
             source: Box::new(source),
         };
         let module = Module::parse(&wasm).map_err(wrong)?;
-        module::validate(&wasm).map_err(wrong)?;
+        if !bodies.are_known(&module) {
+            module::validate(&wasm).map_err(wrong)?;
+        }
         let megabinary = module::check_agreement(&manifest, &module).map_err(wrong)?;
         Ok(Container {
             megabinary,
@@ -143,7 +178,7 @@ impl Folder {
 /// # Errors
 /// Whatever breaks the format, and that the manifest cannot be written.
 pub fn sign(folder: &Path, id: &KeyId, key: &SigningKey) -> Result<(), ContainerError> {
-    let container = Folder::open(folder)?.accept_unsigned()?;
+    let container = Folder::open(folder)?.accept_unsigned(Bodies::Validated)?;
     let manifest = container.megabinary.manifest().clone().into_inner();
     let signed = manifest.signed(id.clone(), key);
     files::write(

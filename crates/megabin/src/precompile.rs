@@ -80,8 +80,59 @@ pub fn default_cache() -> Result<PathBuf, PrecompileError> {
 mod tests {
     use std::hash::{DefaultHasher, Hash, Hasher};
 
+    use megabinary::module::validate;
     use vkernel::engine::{Code, ENGINE_ID, config};
     use wasmtime::Engine;
+
+    /// A module for each feature there is, and one that is wrong.
+    const MODULES: &[&str] = &[
+        "(global (import \"m\" \"g\") (mut i32))",
+        "(func (param f32) (result i32) (i32.trunc_sat_f32_s (local.get 0)))",
+        "(func (param i32) (result i32) (i32.extend8_s (local.get 0)))",
+        "(table 1 externref) (func (result externref) (table.get (i32.const 0)))",
+        "(table 1 funcref) (func (table.set (i32.const 0) (ref.null func)))",
+        "(table 1 funcref) (table 1 funcref) (func (call_indirect 1 (i32.const 0)))",
+        "(func (result i32 i32) (i32.const 1) (i32.const 2))",
+        "(memory 1) (func (memory.copy (i32.const 0) (i32.const 0) (i32.const 1)))",
+        "(func (param v128) (result v128) (v128.not (local.get 0)))",
+        "(func (param v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 0)))",
+        "(func $f (return_call $f))",
+        "(memory 1 1 shared)",
+        "(memory 1) (func (drop (i32.atomic.load (i32.const 0))))",
+        "(memory 1) (memory 1)",
+        "(memory i64 1)",
+        "(memory 1 (pagesize 1))",
+        "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
+        "(tag $t) (func (try_table (catch_all 0) (throw $t)))",
+        "(tag $t) (func try throw $t catch_all end)",
+        "(type $f (func)) (func (param (ref $f)) (call_ref $f (local.get 0)))",
+        "(type (struct))",
+        "(func (result (ref null any)) (ref.null any))",
+        "(type $f (func)) (type (cont $f))",
+        "(func (result i64 i64) (i64.add128 (i64.const 0) (i64.const 0) (i64.const 0) (i64.const 0)))",
+        "(func (param f64) (result f64) (f64.sqrt (local.get 0)))",
+        "(func (result i32))",
+    ];
+
+    #[test]
+    fn what_compiles_is_what_validates() {
+        let mut valid = 0;
+        for text in MODULES {
+            let wasm = wat::parse_str(format!("(module {text})")).unwrap();
+            let code = Code::with_exceptions(text.starts_with("(tag"));
+            let engine = Engine::new(&config(code)).unwrap();
+            let compiles = engine.precompile_module(&wasm);
+            let validates = validate(&wasm);
+            assert_eq!(
+                compiles.is_ok(),
+                validates.is_ok(),
+                "{text}: {:?}, {validates:?}",
+                compiles.err()
+            );
+            valid += usize::from(validates.is_ok());
+        }
+        assert_eq!(valid, 12, "of {}", MODULES.len());
+    }
 
     /// What the settings of `vkernel::engine::config` compile to, by the engine's own account,
     /// for a processor that is always the same one.

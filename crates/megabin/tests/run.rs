@@ -179,6 +179,95 @@ fn nothing_runs_that_is_not_believed() {
     assert!(!toolbox.path("cache").exists(), "nothing was compiled");
 }
 
+/// Exchanges a function body's bytes `from` for `to`, and puts a new digest under the module and
+/// into the manifest, which nobody signed then.
+fn exchange(toolbox: &Toolbox, from: &[u8], to: &[u8]) {
+    let path = toolbox.path("box/container.wasm");
+    let mut wasm = fs::read(&path).unwrap();
+    let places: Vec<usize> = (0..wasm.len() - from.len())
+        .filter(|at| wasm[*at..].starts_with(from))
+        .collect();
+    let [at] = places[..] else {
+        panic!("{from:?} is at {places:?}")
+    };
+    wasm[at..at + from.len()].copy_from_slice(to);
+    let end = wasm.len() - 32;
+    let id = megabinary::digest::Digest::of(&wasm[..end]);
+    wasm[end..].copy_from_slice(id.as_bytes());
+    fs::write(&path, wasm).unwrap();
+    let path = toolbox.path("box/manifest.json");
+    let mut manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    manifest["container_id"] = id.to_string().into();
+    manifest.as_object_mut().unwrap().remove("signature");
+    fs::write(&path, manifest.to_string()).unwrap();
+}
+
+#[test]
+fn code_that_is_not_valid_is_refused_unless_it_was_compiled() {
+    let toolbox = Toolbox::new();
+    let three = |cache: &str| {
+        let line = [
+            "run",
+            "box",
+            "--insecure-unsigned",
+            "--cache",
+            cache,
+            "--",
+            "/bin/three",
+        ];
+        let output = toolbox.command(&line).output().unwrap();
+        (code(output.status), text(&output.stderr))
+    };
+    assert_eq!(three("cache").0, 3);
+    // A call without its argument.
+    exchange(&toolbox, b"\x41\x03\x10", b"\x01\x01\x10");
+    let compiled = |cache: &str| -> Vec<_> {
+        let entries = fs::read_dir(toolbox.path(cache)).into_iter().flatten();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths
+            .filter(|path| path.extension().is_some_and(|e| e == "cwasm"))
+            .collect()
+    };
+    for line in [
+        &["precompile", "box", "--cache", "cache"][..],
+        &[
+            "run",
+            "box",
+            "--insecure-unsigned",
+            "--cache",
+            "cache",
+            "--",
+            "/bin/three",
+        ],
+        &["inspect", "box"],
+        &["bundle", "box", "-o", "bundle", "--", "/bin/three"],
+    ] {
+        let output = toolbox.command(line).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(code(output.status), 1, "{line:?}: {said}");
+        assert!(
+            said.contains("container.wasm") && said.contains("expected"),
+            "{line:?}: {said}"
+        );
+    }
+    assert_eq!(compiled("cache").len(), 1, "only what was valid");
+
+    // Compiled code under its digest says that this very module was valid: it is not asked again.
+    let wasm = fs::read(toolbox.path("box/container.wasm")).unwrap();
+    let id = megabinary::module::Module::parse(&wasm).unwrap().id;
+    let cache = vkernel::artifact::Cache::open(&toolbox.path("cache")).unwrap();
+    let artifact = fs::read(&compiled("cache")[0]).unwrap();
+    cache
+        .store(&vkernel::artifact::CacheKey::of(&id), &artifact)
+        .unwrap();
+    assert_eq!(three("cache"), (3, String::new()));
+    // But not by a cache that others could have written to.
+    fs::set_permissions(toolbox.path("cache"), PermissionsExt::from_mode(0o777)).unwrap();
+    let (status, said) = three("cache");
+    assert!(status == 1 && said.contains("expected"), "{said}");
+}
+
 #[test]
 fn signals_of_the_host_are_the_programs() {
     let toolbox = Toolbox::new();

@@ -7,7 +7,7 @@ use megabinary::limits;
 
 use crate::build::ROOTFS;
 use crate::bundle::{self, Process};
-use crate::container::{Container, Folder};
+use crate::container::{Bodies, Container, Folder};
 use crate::rootfs::read_inside;
 
 /// Write a complete OCI bundle: BUNDLE/config.json, rootfs/, container.wasm, manifest.json
@@ -58,7 +58,7 @@ pub(super) fn absolute(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn run(args: &Args) -> super::Outcome {
-    let container = Folder::open(&args.folder)?.accept_unsigned()?;
+    let container = Folder::open(&args.folder)?.accept_unsigned(Bodies::Validated)?;
     warn(
         &container,
         &args.folder.join(ROOTFS),

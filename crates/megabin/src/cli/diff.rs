@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::container::Folder;
+use crate::container::{Bodies, Folder};
 use crate::diff::Diff;
 
 /// Show what changed between two containers: tools and rights. Does not check signatures
@@ -22,8 +22,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> super::Outcome {
-    let old = Folder::open(&args.old)?.accept_unsigned()?;
-    let new = Folder::open(&args.new)?.accept_unsigned()?;
+    let old = Folder::open(&args.old)?.accept_unsigned(Bodies::Validated)?;
+    let new = Folder::open(&args.new)?.accept_unsigned(Bodies::Validated)?;
     let diff = Diff::of(&old, &new);
     if args.json {
         return super::print(format!("{:#}\n", diff.json()).as_bytes());

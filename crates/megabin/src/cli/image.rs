@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::build::ROOTFS;
-use crate::container::Folder;
+use crate::container::{Bodies, Folder};
 use crate::image::{self, Architecture, Format, Process, Reference, Settings};
 
 /// Write an image archive for podman, docker, containerd and registries
@@ -51,7 +51,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> super::Outcome {
-    let container = Folder::open(&args.folder)?.accept_unsigned()?;
+    let container = Folder::open(&args.folder)?.accept_unsigned(Bodies::Validated)?;
     let program = args.args.first().map(String::as_str);
     super::bundle::warn(&container, &args.folder.join(ROOTFS), program);
     let settings = Settings {

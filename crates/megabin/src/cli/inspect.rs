@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::container::Folder;
+use crate::container::{Bodies, Folder};
 use crate::inspect;
 
 /// Show what a container holds: programs, sizes, rights. Does not check the signature
@@ -20,7 +20,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> super::Outcome {
-    let container = Folder::open(&args.folder)?.accept_unsigned()?;
+    let container = Folder::open(&args.folder)?.accept_unsigned(Bodies::Validated)?;
     if args.json {
         return super::print(format!("{:#}\n", inspect::json(&container)).as_bytes());
     }

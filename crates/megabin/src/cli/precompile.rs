@@ -8,7 +8,7 @@ use megabinary::module::Module;
 use megabinary::trust::NodePolicy;
 use vkernel::artifact::{Cache, CacheKey};
 
-use crate::container::Folder;
+use crate::container::{Bodies, Folder};
 use crate::precompile;
 
 /// Compile a container's code for this machine, ahead of its first start
@@ -38,16 +38,22 @@ pub(super) fn run(args: &Args) -> super::Outcome {
         return pipe();
     };
     let folder = Folder::open(folder)?;
+    let cache = super::cache_directory(args.cache.as_deref())?;
+    let bodies = Bodies::ValidatedUnlessCompiled(&cache);
     let container = match &args.trust {
-        Some(trust) => folder.verify(&NodePolicy {
-            keys: crate::keys::load_trust(trust)?,
-            ..NodePolicy::default()
-        }),
+        Some(trust) => {
+            let keys = crate::keys::load_trust(trust)?;
+            let policy = NodePolicy {
+                keys,
+                ..NodePolicy::default()
+            };
+            folder.verify(&policy, bodies)
+        }
         // Compiling gives no rights: whoever starts the container verifies it, and finds the code
         // only under the digest of what it verified.
-        None => folder.accept_unsigned(),
+        None => folder.accept_unsigned(bodies),
     }?;
-    let cache = Cache::open_or_create(&super::cache_directory(args.cache.as_deref())?)?;
+    let cache = Cache::open_or_create(&cache)?;
     let module = container.megabinary.module();
     let key = CacheKey::of(&module.id);
     let known = cache.lookup(&key)?.is_some();

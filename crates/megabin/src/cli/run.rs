@@ -7,7 +7,7 @@ use megabinary::trust::NodePolicy;
 use vkernel::artifact::Cache;
 use vkernel::exec::{DEFAULT_PATH, ExecTarget};
 
-use crate::container::Folder;
+use crate::container::{Bodies, Folder};
 use crate::precompile;
 use crate::run::{self, Command, RunError};
 
@@ -58,14 +58,20 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> super::Outcome {
     let folder = Folder::open(&args.folder)?;
+    let cache = super::cache_directory(args.cache.as_deref())?;
+    let bodies = Bodies::ValidatedUnlessCompiled(&cache);
     let container = match &args.trust {
-        Some(trust) => folder.verify(&NodePolicy {
-            keys: crate::keys::load_trust(trust)?,
-            ..NodePolicy::default()
-        }),
-        None => folder.accept_unsigned(),
+        Some(trust) => {
+            let keys = crate::keys::load_trust(trust)?;
+            let policy = NodePolicy {
+                keys,
+                ..NodePolicy::default()
+            };
+            folder.verify(&policy, bodies)
+        }
+        None => folder.accept_unsigned(bodies),
     }?;
-    let cache = Cache::open_or_create(&super::cache_directory(args.cache.as_deref())?)?;
+    let cache = Cache::open_or_create(&cache)?;
     let artifact = precompile::cached(container.megabinary.module(), &container.wasm, &cache)?;
     match run::run(&args.folder, &container.megabinary, artifact, command(args)) {
         Ok(status) => Ok(ExitCode::from(status.code())),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use megabinary::trust::NodePolicy;
 
-use crate::container::Folder;
+use crate::container::{Bodies, Folder};
 
 /// Check a container: signature, container id, metadata, dispatcher, and that all agree
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ pub(super) fn run(args: &Args) -> super::Outcome {
         keys: crate::keys::load_trust(&args.trust)?,
         ..NodePolicy::default()
     };
-    let container = Folder::open(&args.folder)?.verify(&policy)?;
+    let container = Folder::open(&args.folder)?.verify(&policy, Bodies::Validated)?;
     let manifest = container.megabinary.manifest();
     let signer = manifest
         .signer()
