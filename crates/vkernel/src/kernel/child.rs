@@ -88,11 +88,11 @@ pub fn spawn(
 }
 
 /// Leaves a child where its parent finds it if it waits at once.
-pub(super) fn defer(kernel: &Kernel, parent: &mut ProcState, process: Process) {
+pub(super) fn defer(kernel: &Kernel, parent: &mut ProcState, process: Box<Process>) {
     let pid = process.state.pid;
     let slot = Arc::new(Slot {
         kernel: kernel.clone(),
-        process: Mutex::new(Some(Box::new(process))),
+        process: Mutex::new(Some(process)),
     });
     let before_blocking = slot.clone();
     // Replacing an older one starts that.
@@ -134,7 +134,7 @@ pub fn exec(caller: &mut ProcState, launch: Launch) -> Result<(), SpawnError> {
         ..System::new(system.kernel.clone(), system.processes.clone())
     };
     let process = prepared.process(&system.kernel, caller.pid, caller.kill.clone(), next);
-    system.next = Some(Box::new(process));
+    system.next = Some(process);
     Ok(())
 }
 

@@ -182,7 +182,7 @@ fn copy(
         Err(errno) => return Ok(Err(errno)),
     };
     let state = parent.forked(pid, token, System::new(kernel.clone(), processes));
-    let process = Process {
+    let process = Box::new(Process {
         digest: state.program.digest,
         state,
         begin: Begin::Forked(Box::new(Forked {
@@ -190,7 +190,7 @@ fn copy(
             globals,
             call,
         })),
-    };
+    });
     child::defer(&kernel, parent, process);
     Ok(Ok(pid))
 }

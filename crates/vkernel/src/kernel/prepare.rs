@@ -23,7 +23,8 @@ use crate::rlimits::Rlimits;
 
 const PAGE: u64 = 64 << 10;
 
-/// A process that may run, before it does.
+/// A process that may run, before it does. It goes from hand to hand in a box: each frame below the
+/// guest's that had it in itself would keep a part of a page resident as long as the process lives.
 pub(crate) struct Process {
     pub(super) state: ProcState,
     pub(super) digest: Digest,
@@ -74,7 +75,7 @@ impl Process {
         spec: ProcessSpec,
         kill: KillToken,
         system: System,
-    ) -> Result<Process, ExecError> {
+    ) -> Result<Box<Process>, ExecError> {
         let name = shown(&spec.target);
         let fds = descriptors(&kernel.0, spec.stdio, spec.passed, &name)?;
         let launch = Launch {
@@ -165,7 +166,13 @@ impl Prepared {
     }
 
     /// The process, now that it has a number.
-    pub fn process(self, kernel: &Kernel, pid: u32, kill: KillToken, system: System) -> Process {
+    pub fn process(
+        self,
+        kernel: &Kernel,
+        pid: u32,
+        kill: KillToken,
+        system: System,
+    ) -> Box<Process> {
         let Launch {
             argv,
             env,
@@ -208,11 +215,11 @@ impl Prepared {
             rlimits,
             system: Some(system),
         };
-        Process {
+        Box::new(Process {
             state,
             digest,
             begin: Begin::Fresh(self.layout),
-        }
+        })
     }
 }
 

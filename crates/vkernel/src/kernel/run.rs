@@ -147,7 +147,7 @@ impl Drop for AnnounceEnd {
 fn first(
     kernel: &Kernel,
     spec: ProcessSpec,
-) -> Result<(Process, Arc<Processes>, KillToken), ExecError> {
+) -> Result<(Box<Process>, Arc<Processes>, KillToken), ExecError> {
     let kill = KillToken::new(SignalState::default());
     let processes = Arc::new(Processes::new(kernel.0.limits.processes, kill.clone()));
     let system = System::new(kernel.clone(), processes.clone());
@@ -157,7 +157,7 @@ fn first(
 }
 
 /// Runs process 1 to its end, and waits until everything that descends from it is gone.
-fn run_first(kernel: &Kernel, process: Process) -> ExitStatus {
+fn run_first(kernel: &Kernel, process: Box<Process>) -> ExitStatus {
     let processes = process.state.system.as_ref().map(|s| s.processes.clone());
     let status = run(kernel, process);
     if let Some(processes) = processes {
@@ -179,7 +179,7 @@ pub(super) fn on_a_thread(kernel: &Kernel, process: Box<Process>) {
     let (guard, shared) = (Ending::of(kernel, &process), kernel.clone());
     let started = kernel.0.threads.run(Box::new(move || {
         let mut guard = guard;
-        guard.status = run_programs(&shared, *process);
+        guard.status = run_programs(&shared, process);
     }));
     if let Err(error) = started {
         // The job was dropped, and with it the guard, which told the parent.
@@ -189,11 +189,11 @@ pub(super) fn on_a_thread(kernel: &Kernel, process: Box<Process>) {
 
 /// Runs a child to its end on the thread of its parent, which waits.
 pub(super) fn on_this_thread(kernel: &Kernel, process: Box<Process>) {
-    run(kernel, *process);
+    run(kernel, process);
 }
 
 /// Runs a process to its end and tells its table.
-fn run(kernel: &Kernel, process: Process) -> ExitStatus {
+fn run(kernel: &Kernel, process: Box<Process>) -> ExitStatus {
     let mut guard = Ending::of(kernel, &process);
     guard.status = run_programs(kernel, process);
     guard.status.clone()
@@ -233,13 +233,13 @@ impl Drop for Ending {
 }
 
 /// Runs one program after the other until one ends.
-fn run_programs(kernel: &Kernel, mut process: Process) -> ExitStatus {
+fn run_programs(kernel: &Kernel, mut process: Box<Process>) -> ExitStatus {
     let kill = process.state.kill.clone();
     let _here = kill.enter_thread();
     loop {
         match process.run(&kernel.0) {
             Ran::Ended(status) => return status,
-            Ran::Executes(next) => process = *next,
+            Ran::Executes(next) => process = next,
         }
     }
 }
@@ -253,15 +253,12 @@ enum Ran {
 impl Process {
     /// Runs its program to the end, in a store and an instance that nothing ran in before and
     /// nothing will run in again.
-    fn run(self, kernel: &Shared) -> Ran {
-        let mut store = Store::new(&kernel.engine, self.state);
-        store.limiter(|state| &mut state.limits);
-        store.epoch_deadline_callback(interrupted);
-        store.set_epoch_deadline(1);
+    fn run(self: Box<Self>, kernel: &Shared) -> Ran {
+        let (mut store, begin, digest) = self.into_store(kernel);
         // What came before the deadline was set does not move the epoch again.
         let result = match store.data().kill.check() {
             Err(Fail::End(end)) => Err(wasmtime::Error::new(end)),
-            _ => run_instance(kernel, &mut store, self.begin, &self.digest),
+            _ => run_instance(kernel, &mut store, begin, &digest),
         };
         let state = store.data_mut();
         let executes = matches!(&result, Err(error) if error.is::<End>())
@@ -285,6 +282,24 @@ impl Process {
             report(state, message);
         }
         Ran::Ended(status)
+    }
+}
+
+impl Process {
+    /// Its store, how it begins, and what it executes. Not inlined: the frame that the process's
+    /// state goes through is gone before the guest runs on top.
+    #[inline(never)]
+    fn into_store(self: Box<Self>, kernel: &Shared) -> (Store<ProcState>, Begin, Digest) {
+        let Process {
+            state,
+            digest,
+            begin,
+        } = *self;
+        let mut store = Store::new(&kernel.engine, state);
+        store.limiter(|state| &mut state.limits);
+        store.epoch_deadline_callback(interrupted);
+        store.set_epoch_deadline(1);
+        (store, begin, digest)
     }
 }
 
