@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::command::{Output, run};
 use crate::subject;
 
-/// A node with one trusted key, `test`.
+/// A node with one trusted key, `test`, and compiled code that all tests share.
 pub struct Node {
     dir: tempfile::TempDir,
 }
@@ -33,9 +33,10 @@ impl Node {
         )
         .success();
         let config = format!(
-            "trust = [{:?}]\naudit = {:?}\n",
+            "trust = [{:?}]\naudit = {:?}\ncache = {:?}\n",
             node.path("trust"),
             node.path("audit.jsonl"),
+            subject::artifacts(),
         );
         fs::write(node.path("config.toml"), config).expect("writing the configuration");
         node

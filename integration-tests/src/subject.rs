@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use sha2::{Digest, Sha256};
+
 /// The path that the environment variable `name` holds.
 ///
 /// # Panics
@@ -73,21 +75,31 @@ pub fn module(path: &Path) -> Vec<u8> {
     })
 }
 
-/// Where the tests of this process keep compiled code, so that each megabinary is compiled once for all of them.
+/// Where the tests keep compiled code, so that each megabinary is compiled once for all of them, and
+/// not again as long as the toolchain is the same.
 ///
-/// A folder of this process: code that another version of the compiler's settings made is not met again.
+/// A folder of this very `megabin`: code that another compiler, or other settings of it, made is not
+/// met again. Those of others are removed.
+///
+/// # Panics
+///
+/// When the folder cannot be made.
 pub fn artifacts() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
+        let program = fs::read(megabin()).expect("reading megabin");
+        let digest = Sha256::digest(program);
+        let own: String = digest[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let all = megabin().with_file_name("test-artifacts");
-        fs::create_dir_all(&all).expect("making the folder of compiled code");
+        fs::create_dir_all(all.join(&own)).expect("making the folder of compiled code");
         let left = fs::read_dir(&all).expect("reading the folder of compiled code");
-        for owner in left.flatten().map(|entry| entry.file_name()) {
-            if !Path::new("/proc").join(&owner).exists() {
-                // Another process may do the same now.
-                let _ = fs::remove_dir_all(all.join(owner));
-            }
+        for other in left.flatten().filter(|entry| *entry.file_name() != *own) {
+            // Another process may do the same now.
+            let _ = fs::remove_dir_all(other.path());
         }
-        all.join(std::process::id().to_string())
+        all.join(own)
     })
 }
