@@ -2,7 +2,7 @@
 # Fetches and builds the guest programs: real ones, that nobody here wrote.
 #
 #   guests/build.sh demo    C, Go and CPython: what the demo links
-#   guests/build.sh test    these, and whatever only the tests link: more in C, and C++, Rust and Zig
+#   guests/build.sh test    these, and whatever only the tests link: more in C, C++, Rust and Zig, and LLVM
 #
 # Everything lands in guests/.cache. A program is built again when its script, what that sources or compat/ changed.
 set -euo pipefail
@@ -10,7 +10,7 @@ set -euo pipefail
 
 DEMO=(toybox 9base lua bzip2 zstd lz4 xxd figlet cmark tree jq gofmt python)
 # What takes longest comes first.
-TEST=(rust zig sqlite3 "${DEMO[@]}" toys runawk runed runners nettools runlua vkcheck vkfork dash make ed brotli mawk gperf
+TEST=(rust clang zig sqlite3 "${DEMO[@]}" toys runawk runed runners nettools runlua vkcheck vkfork dash make ed brotli mawk gperf
   lzip zopfli)
 
 # Debian source packages, by binary or source name, and the source name their tarball carries.
