@@ -8,9 +8,11 @@
 pub mod base;
 pub mod cases;
 pub mod command;
+pub mod copies;
 pub mod engines;
 pub mod linked;
 pub mod node;
+pub mod parallel;
 #[cfg(feature = "reference")]
 pub mod reference;
 pub mod scratch;

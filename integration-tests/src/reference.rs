@@ -61,18 +61,23 @@ pub struct Invocation<'a> {
 /// Wasmtime and where compiled modules are kept.
 pub struct Reference {
     engine: Engine,
-    cache: PathBuf,
+    /// Where code of modules as they are is kept, and where that of megabinaries, which are others
+    /// whenever the toolchain is.
+    guests: PathBuf,
+    linked: PathBuf,
 }
 
 impl Reference {
-    /// An engine with wasmtime's defaults, but for optimisation, that keeps compiled code in
-    /// `cache`: what runs once is better compiled quickly.
+    /// An engine with wasmtime's defaults, but for optimisation: what runs once is better compiled
+    /// quickly. It keeps compiled code of guests in the one folder and of megabinaries in the other.
     ///
     /// # Panics
     ///
-    /// When the directory cannot be made.
-    pub fn new(cache: &Path) -> Self {
-        fs::create_dir_all(cache).expect("making the cache of compiled guests");
+    /// When the directories cannot be made.
+    pub fn new(guests: &Path, linked: &Path) -> Self {
+        for cache in [guests, linked] {
+            fs::create_dir_all(cache).expect("making the cache of compiled guests");
+        }
         let mut config = Config::new();
         config.wasm_exceptions(true);
         config.cranelift_opt_level(OptLevel::None);
@@ -82,32 +87,35 @@ impl Reference {
         let engine = Engine::new(&config).expect("wasmtime's defaults");
         Self {
             engine,
-            cache: cache.to_path_buf(),
+            guests: guests.to_path_buf(),
+            linked: linked.to_path_buf(),
         }
     }
 
-    /// The compiled module of these bytes, which nobody will ask for again.
-    ///
-    /// # Panics
-    ///
-    /// When the bytes are no module that wasmtime takes.
-    pub fn compile(&self, wasm: &[u8]) -> Module {
-        Module::new(&self.engine, wasm).expect("wasmtime takes this module")
-    }
-
-    /// The compiled module of these bytes, from the cache where it is there.
+    /// The compiled module of a guest, from the cache where it is there.
     ///
     /// # Panics
     ///
     /// When the bytes are no module that wasmtime takes.
     pub fn module(&self, wasm: &[u8]) -> Module {
+        self.cached(&self.guests, wasm)
+    }
+
+    /// The compiled module of a megabinary, from the cache where it is there.
+    ///
+    /// # Panics
+    ///
+    /// When the bytes are no module that wasmtime takes.
+    pub fn linked(&self, wasm: &[u8]) -> Module {
+        self.cached(&self.linked, wasm)
+    }
+
+    fn cached(&self, cache: &Path, wasm: &[u8]) -> Module {
         let key: String = Sha256::digest(wasm)
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        let path = self
-            .cache
-            .join(format!("{key}-{}.cwasm", env!("CARGO_PKG_VERSION")));
+        let path = cache.join(format!("{key}-{}.cwasm", env!("CARGO_PKG_VERSION")));
         if path.exists() {
             // SAFETY: only `store` below writes this folder, from wasmtime's own output, whole files at once.
             if let Ok(module) = unsafe { Module::deserialize_file(&self.engine, &path) } {
@@ -118,7 +126,7 @@ impl Reference {
             .engine
             .precompile_module(wasm)
             .expect("wasmtime takes this module");
-        let mut file = tempfile::NamedTempFile::new_in(&self.cache).expect("a file in the cache");
+        let mut file = tempfile::NamedTempFile::new_in(cache).expect("a file in the cache");
         std::io::Write::write_all(&mut file, &code).expect("writing the cache");
         file.persist(&path).expect("naming the cached file");
         // SAFETY: these bytes came from `precompile_module` just now.

@@ -2,18 +2,18 @@
 //! `guests/cases/` runs unlinked under plain wasmtime with `wasmtime-wasi`;
 //! then linked, with no functions folded, equal ones, and all that can be,
 //! each under plain wasmtime and under this project's virtual kernel, by
-//! `megabin run`: there, unless all is folded, the first command line of each
-//! program. Standard output, standard error, exit code and what became of the
-//! root file system must be equal.
+//! `megabin run`. Standard output, standard error, exit code and what became of
+//! the root file system must be equal.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use integration_tests::cases::Case;
 use integration_tests::command::{run, run_with};
+use integration_tests::copies::{Copies, Copy, Tree};
+use integration_tests::parallel::in_parallel;
 use integration_tests::reference::{End, Invocation, Outcome, Reference, Start};
 use integration_tests::{base, cases, scratch, subject};
 use serde_json::Value;
@@ -25,11 +25,11 @@ struct Seen {
     code: Option<i32>,
     stdout: String,
     stderr: String,
-    tree: BTreeMap<PathBuf, scratch::Node>,
+    tree: Tree,
 }
 
 impl Seen {
-    fn of(outcome: Outcome, root: &Path) -> Self {
+    fn of(outcome: Outcome, tree: Tree) -> Self {
         Self {
             code: match outcome.end {
                 End::Exit(code) => Some(code),
@@ -37,7 +37,7 @@ impl Seen {
             },
             stdout: String::from_utf8_lossy(&outcome.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&outcome.stderr).into_owned(),
-            tree: scratch::snapshot(root),
+            tree,
         }
     }
 
@@ -51,13 +51,12 @@ struct Built {
     folder: tempfile::TempDir,
     /// Words of the digest, by the path of each binary.
     targets: BTreeMap<String, [u64; 4]>,
+    /// Container folders with a root of their own.
+    copies: Copies,
 }
 
-fn build(fold: &str) -> Built {
-    build_from(&subject::recipe("test"), fold)
-}
-
-fn build_from(recipe: &Path, fold: &str) -> Built {
+/// Builds a recipe. With `root` its root file system has the contents and times of that one.
+fn build(recipe: &Path, fold: &str, root: Option<&Path>) -> Built {
     let folder = tempfile::tempdir().expect("a temporary directory");
     run(Command::new(subject::megabin())
         .arg("build")
@@ -76,19 +75,22 @@ fn build_from(recipe: &Path, fold: &str) -> Built {
         });
         targets.insert(binary["path"].as_str().expect("a path").to_owned(), words);
     }
-    Built { folder, targets }
+    let rootfs = folder.path().join("rootfs");
+    if let Some(root) = root {
+        std::fs::remove_dir_all(&rootfs).expect("removing what was laid");
+        scratch::copy(root, &rootfs);
+    }
+    let beside = ["container.wasm", "manifest.json"].map(|name| folder.path().join(name));
+    Built {
+        copies: Copies::new(&rootfs, &beside),
+        folder,
+        targets,
+    }
 }
 
 impl Built {
     fn wasm(&self) -> Vec<u8> {
         std::fs::read(self.folder.path().join("container.wasm")).expect("build writes it")
-    }
-
-    /// A fresh copy of the root file system.
-    fn root(&self) -> tempfile::TempDir {
-        let root = tempfile::tempdir().expect("a temporary directory");
-        scratch::copy(&self.folder.path().join("rootfs"), root.path());
-        root
     }
 
     /// The digest of what stands at `path`, through a link if it is one.
@@ -112,18 +114,12 @@ impl Built {
 
     /// Under the virtual kernel: a container folder with its own copy of the root.
     fn under_the_virtual_kernel(&self, case: &Case) -> Seen {
-        let folder = tempfile::tempdir().expect("a temporary directory");
-        for name in ["container.wasm", "manifest.json"] {
-            std::fs::hard_link(self.folder.path().join(name), folder.path().join(name))
-                .expect("linking a built file");
-        }
-        let root = folder.path().join("rootfs");
-        scratch::copy(&self.folder.path().join("rootfs"), &root);
+        let copy: Copy = self.copies.take();
         let output = run_with(
             Command::new(subject::megabin())
                 .args(["run", "--insecure-unsigned", "--env", ENV.0, "--cache"])
                 .arg(subject::artifacts())
-                .arg(folder.path())
+                .arg(copy.folder())
                 .arg("--")
                 .args(&case.run),
             case.stdin.as_bytes(),
@@ -138,7 +134,7 @@ impl Built {
             code: (!(case.trap && output.code == TRAPPED)).then_some(output.code),
             stdout: output.out(),
             stderr,
-            tree: scratch::snapshot(&root),
+            tree: self.copies.give_back(copy),
         }
     }
 }
@@ -201,29 +197,16 @@ fn under_wasmtime(
     case: &Case,
     built: &Built,
 ) -> Seen {
-    let root = built.root();
+    let copy = built.copies.take();
     let env = [(ENV.1.to_owned(), ENV.2.to_owned())];
     let invocation = Invocation {
         argv: &case.run,
         stdin: case.stdin.as_bytes(),
         env: &env,
-        root: root.path(),
+        root: &copy.root(),
     };
-    Seen::of(reference.run(module, start, &invocation), root.path())
-}
-
-/// Does `work` for all items, on all processors.
-fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(|| {
-                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    work(item);
-                }
-            });
-        }
-    });
+    let outcome = reference.run(module, start, &invocation);
+    Seen::of(outcome, built.copies.give_back(copy))
 }
 
 /// Fails with everything that is wrong.
@@ -237,16 +220,9 @@ fn none_wrong(wrong: impl Iterator<Item = String>) {
     );
 }
 
-/// Which command lines run under the virtual kernel, where each one reads the whole megabinary.
-#[derive(Clone, Copy, PartialEq)]
-enum Lines {
-    Every,
-    FirstOfEachProgram,
-}
-
-/// Runs all cases linked, under plain wasmtime, and `lines` under the virtual kernel.
-fn compare(reference: &Reference, built: &Built, expected: &[Expected], fold: &str, lines: Lines) {
-    let linked = reference.compile(&built.wasm());
+/// Runs all cases linked, under plain wasmtime and under the virtual kernel.
+fn compare(reference: &Reference, built: &Built, expected: &[Expected], fold: &str) {
+    let linked = reference.linked(&built.wasm());
     // Longer than commands of the tests may take.
     let compiled = Command::new(subject::megabin())
         .args(["precompile", "--cache"])
@@ -255,15 +231,12 @@ fn compare(reference: &Reference, built: &Built, expected: &[Expected], fold: &s
         .status();
     assert!(compiled.expect("megabin starts").success(), "not compiled");
     let wrong = Mutex::new(Vec::new());
-    in_parallel(expected, |Expected { case, seen, first }| {
+    in_parallel(expected, |Expected { case, seen }| {
         let start = Start::Dispatch(built.target(&case.run[0]));
         let plain = under_wasmtime(reference, &linked, start, case, built);
         let what = format!("folded {fold}, under plain wasmtime");
         let plain = difference(case, &what, seen, &plain);
         wrong.lock().expect("no holder panics").extend(plain);
-        if lines == Lines::FirstOfEachProgram && !first {
-            return;
-        }
         let ours = built.under_the_virtual_kernel(case);
         let what = format!("folded {fold}, under the virtual kernel");
         let ours = match &case.container {
@@ -280,8 +253,6 @@ fn compare(reference: &Reference, built: &Built, expected: &[Expected], fold: &s
 struct Expected<'a> {
     case: &'a Case,
     seen: Seen,
-    /// It is the first of its program.
-    first: bool,
 }
 
 /// Runs all cases unlinked, each as its table says it ends. A module that many programs share is
@@ -299,19 +270,13 @@ fn expected<'a>(reference: &Reference, built: &Built, all: &'a [Case]) -> Vec<Ex
         compiled.insert(*file, module);
     });
     let compiled = compiled.into_inner().expect("no holder panicked");
-    let mut met = BTreeSet::new();
-    let numbered: Vec<(usize, &Case, bool)> = all
-        .iter()
-        .enumerate()
-        .map(|(nth, case)| (nth, case, met.insert(&modules[&case.run[0]])))
-        .collect();
+    let numbered: Vec<(usize, &Case)> = all.iter().enumerate().collect();
     let found = Mutex::new(BTreeMap::new());
-    in_parallel(&numbered, |(nth, case, first)| {
+    in_parallel(&numbered, |(nth, case)| {
         let module = &compiled[&modules[&case.run[0]]];
         let seen = under_wasmtime(reference, module, Start::Program, case, built);
         let mut found = found.lock().expect("no holder panics");
-        let first = *first;
-        found.insert(*nth, Expected { case, seen, first });
+        found.insert(*nth, Expected { case, seen });
     });
     let found: Vec<Expected> = found
         .into_inner()
@@ -327,23 +292,16 @@ fn expected<'a>(reference: &Reference, built: &Built, all: &'a [Case]) -> Vec<Ex
 fn linked_programs_behave_as_the_originals() {
     let guests = subject::guests();
     let all = cases::load(&guests);
-    let reference = Reference::new(&guests.join(".cache/aot"));
-    let mut built = build("none");
-    let expected = expected(&reference, &built, &all);
-    // With times of its own that programs can see.
-    let root = built.root();
-    for (fold, lines) in [
-        ("none", Lines::FirstOfEachProgram),
-        ("exact", Lines::FirstOfEachProgram),
-        ("full", Lines::Every),
-    ] {
-        if fold != "none" {
-            built = build(fold);
-            let rootfs = built.folder.path().join("rootfs");
-            std::fs::remove_dir_all(&rootfs).expect("removing what was laid");
-            scratch::copy(root.path(), &rootfs);
-        }
-        compare(&reference, &built, &expected, fold, lines);
+    let reference = Reference::new(&guests.join(".cache/aot"), subject::artifacts());
+    let recipe = subject::recipe("test");
+    let none = build(&recipe, "none", None);
+    let expected = expected(&reference, &none, &all);
+    compare(&reference, &none, &expected, "none");
+    // Programs can see when its files were made.
+    let root = none.folder.path().join("rootfs");
+    for fold in ["exact", "full"] {
+        let built = build(&recipe, fold, Some(&root));
+        compare(&reference, &built, &expected, fold);
     }
 }
 
@@ -378,7 +336,7 @@ fn programs_on_a_base_behave_as_the_originals() {
     let libc = guests.join(".cache/sysroot/lib/wasm32-wasi/libc.a");
     let text = base::recipe(&subject::recipe("test"), &relocs, &libc);
     std::fs::write(&recipe, text).expect("writing a recipe");
-    let built = build_from(&recipe, "full");
+    let built = build(&recipe, "full", None);
     let all = cases::load(&guests);
     let stands = |case: &Case| {
         let name = modules[&case.run[0]].file_name().expect("a module's name");
@@ -390,13 +348,7 @@ fn programs_on_a_base_behave_as_the_originals() {
         "only {} cases: run guests/relocs.sh",
         all.len()
     );
-    let reference = Reference::new(&guests.join(".cache/aot"));
+    let reference = Reference::new(&guests.join(".cache/aot"), subject::artifacts());
     let expected = expected(&reference, &built, &all);
-    compare(
-        &reference,
-        &built,
-        &expected,
-        "full, on a base",
-        Lines::Every,
-    );
+    compare(&reference, &built, &expected, "full, on a base");
 }

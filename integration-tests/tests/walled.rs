@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use integration_tests::cases::{self, Case};
 use integration_tests::command::{run, run_leaving, run_with};
+use integration_tests::copies::Copies;
 use integration_tests::node::Node;
-use integration_tests::{scratch, subject};
+use integration_tests::parallel::in_parallel;
+use integration_tests::subject;
 use serde_json::{Value, json};
 
 /// 128 + SIGSYS.
@@ -22,15 +24,21 @@ fn edit(bundle: &Path, change: impl FnOnce(&mut Value)) {
     std::fs::write(&path, config.to_string()).unwrap();
 }
 
-/// What the case comes to in a fresh copy of the bundle.
-fn in_a_container(node: &Node, bundle: &Path, case: &Case, number: usize) {
-    let copy = node.path("case");
-    scratch::copy(bundle, &copy);
-    edit(&copy, |config| config["process"]["args"] = json!(case.run));
+/// What the case comes to in a bundle with a root file system of its own.
+fn in_a_container(node: &Node, bundle: &Path, roots: &Copies, case: &Case, number: usize) {
+    let copy = roots.take();
+    std::fs::copy(
+        bundle.join("config.json"),
+        copy.folder().join("config.json"),
+    )
+    .unwrap();
+    edit(copy.folder(), |config| {
+        config["process"]["args"] = json!(case.run)
+    });
     let id = format!("walled-{}-{number}", std::process::id());
-    let mut command = node.megarun(&["run", "--bundle", copy.to_str().unwrap(), &id]);
+    let mut command = node.megarun(&["run", "--bundle", copy.folder().to_str().unwrap(), &id]);
     let output = run_with(&mut command, case.stdin.as_bytes());
-    std::fs::remove_dir_all(&copy).unwrap();
+    roots.give_back(copy);
     let said = output.out() + &output.err();
     assert_ne!(output.code, KILLED_BY_A_WALL, "{:?}: {said}", case.run);
     let (exit, shows) = match &case.container {
@@ -49,9 +57,13 @@ fn in_a_container(node: &Node, bundle: &Path, case: &Case, number: usize) {
 fn every_guest_lives_behind_the_wall() {
     let node = Node::new();
     let bundle = node.bundle(&subject::recipe("test"), "suite", &["/usr/bin/true"]);
-    for (number, case) in cases::load(&subject::guests()).iter().enumerate() {
-        in_a_container(&node, &bundle, case, number);
-    }
+    let beside = ["container.wasm", "manifest.json"].map(|name| bundle.join(name));
+    let roots = Copies::new(&bundle.join("rootfs"), &beside);
+    let cases = cases::load(&subject::guests());
+    let numbered: Vec<(usize, &Case)> = cases.iter().enumerate().collect();
+    in_parallel(&numbered, |(number, case)| {
+        in_a_container(&node, &bundle, &roots, case, *number);
+    });
     assert_eq!(node.containers(), [""; 0]);
 }
 
