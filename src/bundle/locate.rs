@@ -112,7 +112,7 @@ impl Place {
         if size > limit {
             return Err(LocateError::TooLarge { path, limit });
         }
-        let mut bytes = Vec::with_capacity(size);
+        let mut bytes = vkernel::buffer::with_room(size);
         File::from(file)
             .take(limit as u64 + 1)
             .read_to_end(&mut bytes)

@@ -61,7 +61,7 @@ pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>, FileError> {
             path: path.to_owned(),
         });
     }
-    let mut bytes = Vec::with_capacity((meta.len() as usize).min(limit));
+    let mut bytes = vkernel::buffer::with_room((meta.len() as usize).min(limit));
     file.take(limit as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(io_error("reading", path))?;

@@ -9,6 +9,7 @@
 
 pub mod artifact;
 pub mod audit;
+pub mod buffer;
 pub mod descriptor;
 pub mod engine;
 pub mod errno;
