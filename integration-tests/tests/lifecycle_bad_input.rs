@@ -6,6 +6,7 @@
 mod containers;
 
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use containers::{Bundle, Node, unique};
 use serde_json::json;
@@ -277,4 +278,24 @@ fn what_the_node_does_not_trust() {
     );
     refuse(&format!("{good}native = \"maybe\"\n"), &["native"]);
     refuse(&format!("{good}unknown = 1\n"), &["unknown"]);
+}
+
+#[test]
+fn a_root_of_the_runtimes_own_that_is_no_mount_point() {
+    let node = Node::new();
+    let id = unique("chroot");
+    let bundle = node.bundle(&id, &["/bin/hello"]).named(&id);
+    let create = node.command(&["create", "--bundle", bundle.path.to_str().unwrap(), &id]);
+    // All of the host, in a directory that is not mounted anywhere.
+    let chroot = r#"for at in /*; do
+        [ -d "$at" ] && mkdir -p "$0$at" && mount --rbind "$at" "$0$at"
+    done
+    exec chroot "$0" "$@""#;
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", chroot]);
+    command.arg(node.at("top")).arg(create.get_program());
+    command.args(create.get_args());
+    let said = "the runtime's own root must be a mount point";
+    node.run_command(command).refused(&[said]);
+    node.assert_nothing_left(&id);
 }

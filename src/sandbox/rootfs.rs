@@ -48,7 +48,7 @@ impl Rootfs {
             _ => MountPropagationFlags::DOWNSTREAM,
         };
         rustix::mount::mount_change("/", flags | MountPropagationFlags::REC)
-            .doing(|| "cutting the mount namespace off from the host's")?;
+            .map_err(|error| unmounted("cutting the mount namespace off from the host's", error))?;
         match attach::attach_at_path(&tree, path) {
             // The container's root user may not be able to walk there: any directory of this
             // namespace does, since pivot_root leaves all of it behind.
@@ -253,10 +253,10 @@ impl Rootfs {
         rustix::process::fchdir(&self.root).doing(|| "entering the root file system")?;
         match namespace {
             MountNamespace::Own => {
-                let doing = || "changing to the new root (pivot_root)";
                 // Both names are the new root: the old one ends up mounted over it, and is taken
                 // off.
-                rustix::process::pivot_root(".", ".").doing(doing)?;
+                rustix::process::pivot_root(".", ".")
+                    .map_err(|error| unmounted("changing to the new root (pivot_root)", error))?;
                 rustix::mount::unmount(".", UnmountFlags::DETACH)
                     .doing(|| "leaving the old root")?;
             }
@@ -305,4 +305,19 @@ fn clone(of: &OwnedFd, recursive: bool) -> Result<OwnedFd, Failure> {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
     rustix::mount::open_tree(of, c"", flags).doing(|| "copying a mount")
+}
+
+/// A step that failed, where the one reason for EINVAL that is left is the host's root.
+fn unmounted(doing: &str, error: Errno) -> Failure {
+    match error {
+        Errno::INVAL => Failure::new(
+            format!(
+                "{doing}: the runtime's own root must be a mount point, which that of a chroot or \
+                 of an initial RAM disk is not; mount the directory over itself (mount --bind) \
+                 before changing into it"
+            ),
+            error,
+        ),
+        _ => Failure::new(doing, error),
+    }
 }
