@@ -160,13 +160,11 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
 
     // Only now: what an earlier create left under this id has just been cleared.
     plan.cgroup.check_unused()?;
+    // A scope ends with its holder, and that with this process: only one that was made is this
+    // container's to stop.
+    let holder = plan.start_unit()?;
     unmade.intent = plan.cgroup.intent();
     dir.write_intent(&unmade.intent)?;
-    let holder = plan.start_unit()?;
-    if holder.is_some() {
-        unmade.intent = plan.cgroup.intent();
-        dir.write_intent(&unmade.intent)?;
-    }
     unmade.intent = plan.cgroup.make()?;
     dir.write_intent(&unmade.intent)?;
     if request.cgroups != Manager::Nobody {
