@@ -20,7 +20,7 @@ lint=(protobuf-compiler)
 conformance=(golang-go golang-github-opencontainers-runtime-tools-dev golang-github-google-uuid-dev dpkg-dev)
 tests=("${lint[@]}" "${conformance[@]}" autoconf automake tcl rustc-web cargo-web rust-web-src openssl nodejs)
 engines=(podman conmon containerd docker.io crun runc containernetworking-plugins iptables catatonit skopeo busybox-static
-  iproute2 bsdutils util-linux systemd)
+  iproute2 bsdutils util-linux systemd uidmap)
 # Container runtimes, and native builds of the programs that compute.
 bench=(crun runc lua5.4 mawk jq bzip2 zstd lz4 brotli cmark xxd sqlite3 9base toybox)
 

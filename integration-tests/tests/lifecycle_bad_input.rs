@@ -299,3 +299,27 @@ fn a_root_of_the_runtimes_own_that_is_no_mount_point() {
     node.run_command(command).refused(&[said]);
     node.assert_nothing_left(&id);
 }
+
+#[test]
+fn limits_of_a_user_who_may_make_no_cgroup() {
+    let node = Node::new();
+    let id = unique("user");
+    let bundle = node.bundle(&id, &["/bin/hello"]).named(&id);
+    bundle.edit(|config| {
+        config["linux"]["resources"] = json!({ "memory": { "limit": 67_108_864 } });
+    });
+    let create = node.command(&["create", "--bundle", bundle.path.to_str().unwrap(), &id]);
+    // Where any user can execute it.
+    std::fs::copy(create.get_program(), node.at("megarun")).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=54321", "--regid=54321", "--clear-groups"]);
+    command.args(["unshare", "--user", "--map-root-user"]);
+    command.arg(node.at("megarun")).args(create.get_args());
+    let output = node.run_command(command);
+    output.refused(&[
+        "config.json, linux.resources",
+        "/sys/fs/cgroup",
+        "delegated",
+    ]);
+    node.assert_nothing_left(&id);
+}

@@ -38,14 +38,9 @@ impl Cli {
 /// Options of every command.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// Directory of the containers' state
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        default_value = "/run/megarun"
-    )]
-    pub root: PathBuf,
+    /// Directory of the containers' state [default: /run/megarun, a user's $XDG_RUNTIME_DIR/megarun]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
     /// File to append log lines to
     #[arg(long, global = true, value_name = "FILE")]
     pub log: Option<PathBuf>,
@@ -61,13 +56,14 @@ pub struct Global {
     /// How cgroups are made
     #[arg(long, global = true, value_enum, default_value_t = CgroupManager::Cgroupfs)]
     pub cgroup_manager: CgroupManager,
-    /// Whether to go on without cgroups that may not be written: `true` is not supported
+    /// Whether to go on without cgroups that may not be written: `auto` is for users other than root
     #[arg(long, value_name = "VALUE", default_value = "auto", value_parser = ["true", "false", "auto"])]
     pub rootless: String,
     /// Accepted for engines; only `checkpoint` would use it
     #[arg(long, value_name = "PATH", hide = true)]
     pub criu: Option<PathBuf>,
-    /// The node's configuration: trust, limits, cache [default: /etc/megarun/config.toml]
+    /// The node's configuration: trust, limits, cache [default: /etc/megarun/config.toml; before it,
+    /// a user's ~/.config/megarun/config.toml]
     #[arg(long = "config", global = true, value_name = "FILE")]
     pub node_config: Option<PathBuf>,
     /// Print the version and what it was built with

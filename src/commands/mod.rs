@@ -13,8 +13,11 @@ mod update;
 
 use thiserror::Error;
 
+use vkernel::identity::is_host_root;
+
 use crate::cli::{CgroupManager, Cli, Command, Global};
 use crate::config::NodeConfig;
+use crate::config::places::Places;
 use crate::container::{ContainerId, Store};
 use crate::failure::Failure;
 use crate::lifecycle::{LifecycleError, delete, signal, start};
@@ -69,10 +72,11 @@ pub fn run(cli: Cli) -> Result<u8, CommandError> {
             "no command given; `megarun --help` lists them".to_owned(),
         ));
     };
-    check(&global)?;
-    let store = Store::new(std::path::absolute(&global.root).map_err(|error| {
-        Failure::new(format!("finding --root `{}`", global.root.display()), error)
-    })?);
+    let root = (global.root.clone()).unwrap_or_else(|| Places::own().state());
+    let store =
+        Store::new(std::path::absolute(&root).map_err(|error| {
+            Failure::new(format!("finding --root `{}`", root.display()), error)
+        })?);
     match command {
         Command::Create(args) => create::run(args, &global, &store)?,
         Command::Start(args) => start::start(&store, &id(&args.id)?)?,
@@ -114,14 +118,6 @@ fn refuse(given: bool, name: &str, why: &str) -> Result<(), CommandError> {
     }
 }
 
-fn check(global: &Global) -> Result<(), CommandError> {
-    refuse(
-        global.rootless == "true",
-        "--rootless=true",
-        "cgroups that may not be written are an error; switch them off with --cgroup-manager=disabled",
-    )
-}
-
 fn id(text: &str) -> Result<ContainerId, CommandError> {
     Ok(text.parse()?)
 }
@@ -133,7 +129,11 @@ fn node(global: &Global) -> Result<NodeConfig, CommandError> {
 fn manager(global: &Global) -> Manager {
     match global.cgroup_manager {
         CgroupManager::Disabled => Manager::Nobody,
-        CgroupManager::Cgroupfs if !global.systemd_cgroup => Manager::Files,
+        CgroupManager::Cgroupfs if !global.systemd_cgroup => match global.rootless.as_str() {
+            "true" => Manager::FilesIfAllowed,
+            "auto" if !is_host_root() => Manager::FilesIfAllowed,
+            _ => Manager::Files,
+        },
         CgroupManager::Cgroupfs | CgroupManager::Systemd => Manager::Systemd,
     }
 }

@@ -1,4 +1,4 @@
-//! `/etc/megarun/config.toml`. Without it every setting has its safe default: unsigned images and
+//! The node's configuration. Without it every setting has its safe default: unsigned images and
 //! unknown keys are refused, native code never runs.
 
 use std::collections::BTreeMap;
@@ -10,11 +10,11 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::Deserialize;
 use thiserror::Error;
+use vkernel::identity;
 
+use super::places::Places;
 use crate::failure::{Doing, Failure};
 
-/// Where the configuration is looked for without `--config`.
-pub const DEFAULT_PATH: &str = "/etc/megarun/config.toml";
 const MAX_BYTES: u64 = 1 << 20;
 
 /// The node's settings.
@@ -78,15 +78,16 @@ pub struct Limits {
 
 impl Default for NodeConfig {
     fn default() -> Self {
+        let places = Places::own();
         Self {
             require_signature: true,
-            trust: vec![PathBuf::from("/etc/megarun/trust")],
+            trust: places.trust(),
             keys: BTreeMap::new(),
             floors: BTreeMap::new(),
             revoked_keys: Vec::new(),
             revoked_ids: Vec::new(),
             native: Native::Deny,
-            cache: PathBuf::from("/var/cache/megarun"),
+            cache: places.cache(),
             precompiler: None,
             audit: None,
             limits: Limits::default(),
@@ -133,13 +134,25 @@ pub enum NodeConfigError {
 }
 
 impl NodeConfig {
-    /// Loads the file that `--config` names, which must exist, or the default one, which need not.
+    /// Loads the file that `--config` names, which must exist, or the first of the
+    /// [places](Places::configurations) for one that is there.
     pub fn load(named: Option<&Path>) -> Result<Self, NodeConfigError> {
-        let path = named.unwrap_or(Path::new(DEFAULT_PATH));
+        if let Some(path) = named {
+            return Self::read(path);
+        }
+        for path in Places::own().configurations() {
+            match Self::read(&path) {
+                Err(NodeConfigError::System(failure)) if failure.is(Errno::NOENT) => {}
+                read => return read,
+            }
+        }
+        Ok(Self::default())
+    }
+
+    fn read(path: &Path) -> Result<Self, NodeConfigError> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         let file = match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(file) => std::fs::File::from(file),
-            Err(Errno::NOENT) if named.is_none() => return Ok(Self::default()),
             Err(error) => {
                 let doing = format!("opening node configuration `{}`", path.display());
                 return Err(Failure::new(doing, error).into());
@@ -185,14 +198,13 @@ fn check_owner(path: &Path, file: &std::fs::File) -> Result<(), NodeConfigError>
     let unsafe_ = |path: &Path, why: String| NodeConfigError::Unsafe {
         path: path.to_owned(),
         why,
-        fix: "give it to root with mode 0644",
+        fix: "give it to root, or a user's own to that user, with mode 0644",
     };
     if !meta.is_file() {
         return Err(unsafe_(path, "is not a regular file".to_owned()));
     }
-    let own = rustix::process::geteuid().as_raw();
     let check = |path: &Path, uid: u32, mode: u32, sticky: bool| {
-        if uid != 0 && uid != own {
+        if !identity::is_trusted(uid) {
             return Err(unsafe_(path, format!("belongs to user {uid}")));
         }
         if mode & 0o022 != 0 && !sticky {

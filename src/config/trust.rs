@@ -158,8 +158,7 @@ fn load_key(path: &Path, config: &NodeConfig) -> Result<TrustedKey, TrustConfigE
 
 /// Whoever can write a key decides what runs.
 fn check_private(path: &Path, meta: &std::fs::Metadata) -> Result<(), TrustConfigError> {
-    let own = rustix::process::geteuid().as_raw();
-    let reason = if meta.uid() != 0 && meta.uid() != own {
+    let reason = if !vkernel::identity::is_trusted(meta.uid()) {
         format!("belongs to user {}; give it to root", meta.uid())
     } else if meta.mode() & 0o022 != 0 {
         format!(

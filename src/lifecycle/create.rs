@@ -27,7 +27,7 @@ use crate::failure::Doing;
 use crate::init;
 use crate::init::channel::Message;
 use crate::init::request::{self, Entry, Guest, Handing, ProcessRequest, Request};
-use crate::sandbox::cgroup::Manager;
+use crate::sandbox::cgroup::{CgroupPaths, Manager};
 use crate::sandbox::{hooks, namespaces, terminal};
 
 /// What is asked for.
@@ -167,7 +167,7 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     dir.write_intent(&unmade.intent)?;
     unmade.intent = plan.cgroup.make()?;
     dir.write_intent(&unmade.intent)?;
-    if request.cgroups != Manager::Nobody {
+    if plan.cgroup != CgroupPaths::default() {
         plan.cgroup.apply(&plan.resources, true)?;
     }
 

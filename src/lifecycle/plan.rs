@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxResources, Spec};
+use vkernel::identity::is_host_root;
 
 use super::LifecycleError;
 use crate::bundle::config::Bundle;
@@ -95,8 +96,8 @@ impl Plan {
         }
         let resources = linux.resources().clone().unwrap_or_default();
         let cgroups_path = linux.cgroups_path().as_deref();
-        let cgroup = match manager {
-            Manager::Files => {
+        let mut cgroup = match manager {
+            Manager::Files | Manager::FilesIfAllowed => {
                 let relative = cgroup::relative_path(cgroups_path, id)?;
                 Hierarchies::mounted()?.paths(&relative)
             }
@@ -110,7 +111,15 @@ impl Plan {
             Manager::Nobody => CgroupPaths::default(),
         };
         if manager != Manager::Nobody {
-            resources::writes(&resources, cgroup.version())?;
+            let limits = resources::writes(&resources, cgroup.version())?;
+            if manager == Manager::FilesIfAllowed
+                && let Some(path) = cgroup.forbidden()
+            {
+                if !limits.is_empty() {
+                    return Err(CgroupError::NotAllowed(path.to_owned()).into());
+                }
+                cgroup = CgroupPaths::default();
+            }
             cgroup::devices::rules(resources.devices().as_deref().unwrap_or_default())?;
         }
         Ok(Self {
@@ -148,7 +157,8 @@ impl Plan {
         let spec = &bundle.spec;
         let empty = Linux::default();
         let linux = spec.linux().as_ref().unwrap_or(&empty);
-        let user_namespace = self.namespaces.makes(libc::CLONE_NEWUSER);
+        // Also where this process is in one already: only root of the host makes devices.
+        let user_namespace = self.namespaces.makes(libc::CLONE_NEWUSER) || !is_host_root();
         let fifo = handing.give(dir.make_fifo()?);
         let join = self
             .namespaces

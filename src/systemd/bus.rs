@@ -95,9 +95,7 @@ pub enum Whose {
 impl Whose {
     /// Root's is the machine's. Root of a user namespace is a user.
     pub fn own() -> Self {
-        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-        let map: Vec<&str> = map.split_whitespace().collect();
-        match rustix::process::geteuid().is_root() && map == ["0", "0", "4294967295"] {
+        match vkernel::identity::is_host_root() {
             true => Self::System,
             false => Self::User,
         }

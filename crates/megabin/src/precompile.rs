@@ -61,7 +61,7 @@ pub fn cached(module: &Module, wasm: &[u8], cache: &Cache) -> Result<Artifact, P
 /// # Errors
 /// Where the environment names no home.
 pub fn default_cache() -> Result<PathBuf, PrecompileError> {
-    if rustix::process::geteuid().is_root() {
+    if vkernel::identity::is_host_root() {
         return Ok(PathBuf::from("/var/cache/megarun"));
     }
     let absolute = |name| {

@@ -354,7 +354,6 @@ fn what_is_not_done_is_refused_by_name() {
             &["update", "--l3-cache-schema", "x", "refused"],
             "--l3-cache-schema",
         ),
-        (&["--rootless", "true", "state", "refused"], "--rootless"),
         (&["create", "--no-pivot", "x"], "--no-pivot"),
     ] {
         let refused = ours.run(args);

@@ -11,5 +11,6 @@ mod podman_exec;
 mod podman_life;
 mod podman_pods;
 mod podman_process;
+mod podman_rootless;
 mod podman_run;
 mod refusals;

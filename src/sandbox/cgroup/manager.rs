@@ -42,6 +42,16 @@ impl CgroupPaths {
         }
     }
 
+    /// The first directory that this process may not make.
+    pub fn forbidden(&self) -> Option<&Path> {
+        self.all().find(|path| {
+            let there = path.ancestors().find(|at| at.exists());
+            let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+            let flags = rustix::fs::AtFlags::EACCESS;
+            there.is_none_or(|at| rustix::fs::accessat(rustix::fs::CWD, at, access, flags).is_err())
+        })
+    }
+
     /// Checks, before anything is made, that no cgroup of the container has strangers in it.
     pub fn check_unused(&self) -> Result<(), CgroupError> {
         match self.all().find(|path| has_processes(path)) {

@@ -24,6 +24,8 @@ use crate::systemd::{BusError, Unit};
 pub enum Manager {
     /// This program, in the cgroup file systems.
     Files,
+    /// This program, where the user may make them; nobody where there are no limits to set.
+    FilesIfAllowed,
     /// systemd.
     Systemd,
     /// Nobody: there are none.
@@ -80,6 +82,12 @@ pub enum CgroupError {
         /// Why it cannot be applied.
         reason: String,
     },
+    /// Limits, and no cgroup that this user may make.
+    #[error(
+        "config.json, linux.resources: this user may not make the cgroup `{0}` that limits need; \
+         have its parent delegated to the user, or give no limits"
+    )]
+    NotAllowed(PathBuf),
     /// Processes that SIGKILL has not ended.
     #[error("cgroup `{0}` still has processes ten seconds after they were killed")]
     StillBusy(PathBuf),

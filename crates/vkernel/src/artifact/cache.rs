@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::{Artifact, CacheKey};
+use crate::identity;
 
 /// A directory of artifacts which only the effective user, or root, can have written to.
 ///
@@ -231,13 +232,12 @@ fn open_checked(path: &Path) -> Result<OwnedFd, CacheError> {
         source,
     };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let euid = geteuid().as_raw();
     let mut dir = openat(CWD, "/", OFlags::PATH | flags, Mode::empty()).map_err(failed)?;
     let mut walked = PathBuf::from("/");
     let mut names = path.components().skip(1).peekable();
     while let Some(name) = names.next() {
         let stat = fstat(&dir).map_err(failed)?;
-        let foreign = stat.st_uid != 0 && stat.st_uid != euid;
+        let foreign = !identity::is_trusted(stat.st_uid);
         let open_to_all = stat.st_mode & 0o022 != 0 && stat.st_mode & libc::S_ISVTX == 0;
         if foreign || open_to_all {
             return Err(CacheError::Untrusted {
