@@ -6,4 +6,4 @@ mapfile -t platform < <(printf '%s\n' "${CFLAGS[@]}" | grep -E '^--(target|sysro
 
 # First, so that these headers and functions take the place of those that refuse.
 CFLAGS=(-isystem "$GUESTS/../libvkernel/include" -include "$GUESTS/../libvkernel/include/posix_processes.h" "${CFLAGS[@]}")
-LDFLAGS=("$LIBVKERNEL" "${LDFLAGS[@]}")
+LDFLAGS=("-B$WORK" "$LIBVKERNEL" "${LDFLAGS[@]}")

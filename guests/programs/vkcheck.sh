@@ -1,4 +1,4 @@
 # What tests libvkernel: programs that use all of it.
 . "$GUESTS/vkernel.sh"
-program vkcheck "$GUESTS/../libvkernel/tests/check.c"
+program vkcheck "$GUESTS/../libvkernel/tests/check.c" "$GUESTS/../libvkernel/tests/leaf.c"
 program vknet "$GUESTS/../libvkernel/tests/net.c"

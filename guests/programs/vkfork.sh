@@ -1,5 +1,5 @@
 # What tests fork: a program that asks for all that is promised.
 . "$GUESTS/vkernel.sh"
 . "$GUESTS/binaryen.sh"
-cc "$GUESTS/../libvkernel/tests/fork.c" "${LDFLAGS[@]}" -o fork.wasm
+cc "$GUESTS/../libvkernel/tests/fork.c" "$GUESTS/../libvkernel/tests/leaf.c" "${LDFLAGS[@]}" -o fork.wasm
 forking fork.wasm "$WASM/vkfork.wasm"

@@ -23,18 +23,10 @@ int __wasilibc_find_relpath_alloc(const char *path, const char **abs_prefix, cha
 	return VK_CWD;
 }
 
-int vk_entered;
-
 /* Programs have no use for the directory they were given: its number is an inherited one's. */
 __attribute__((constructor(60))) static void close_preopened(void)
 {
-	static int begun;
 	__wasi_prestat_t found;
-	if (begun) {
-		vk_entered++;
-		return;
-	}
-	begun = 1;
 	for (int fd = 3; !__wasi_fd_prestat_get(fd, &found); fd++)
 		if (found.tag == __WASI_PREOPENTYPE_DIR) close(fd);
 }

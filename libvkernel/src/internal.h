@@ -2,9 +2,6 @@
 #include <errno.h>
 #include <vkernel.h>
 
-/* How many deliveries of signals run inside the constructors and destructors that the linker put around them. */
-extern int vk_entered;
-
 /* Sets errno and gives -1, or 0. A right that the program lacks is what POSIX calls EPERM. */
 static inline int done(int error)
 {

@@ -1,6 +1,5 @@
 /* Signals. */
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/time.h>
 #include <unistd.h>
 #include "internal.h"
@@ -13,41 +12,22 @@ static struct { void (*handler)(int); int flags; } handlers[SIGNALS];
 void __SIG_IGN(int signal) {}
 void __SIG_ERR(int signal) { __builtin_trap(); }
 
-/* An older wasi-libc leaves it to the linker to run constructors and destructors, which does so around every export: also
-   around the delivery of a signal, where what is registered by atexit would run and the streams be rewound. */
-__attribute__((weak)) void __funcs_on_exit(void), __stdio_exit(void);
+#ifdef OWN_START
+/* The linker's error where a program is not started as ../start/crt1-command.c says. */
+extern const char libvkernel_wants_option_B;
+__attribute__((used)) static const char *const started = &libvkernel_wants_option_B;
+#endif
 
-void __wasm_call_dtors(void)
+/* A signal that is caught: deliver.s calls it. */
+void vk_handle(int signal)
 {
-	if (vk_entered) {
-		vk_entered--;
-		return;
-	}
-	if (__funcs_on_exit) __funcs_on_exit();
-	if (__stdio_exit) __stdio_exit();
-}
-
-/* In one object with the destructors. */
-_Noreturn void exit(int code)
-{
-	vk_entered = 0;
-	__wasm_call_dtors();
-	_Exit(code);
-}
-
-/* What the kernel calls for a signal that is caught. */
-__attribute__((export_name("__vkernel_signal"))) void __vkernel_signal(int signal)
-{
-	int error = errno, around = vk_entered;
-	/* A handler that ends the process ends it as a whole. */
-	vk_entered = 0;
+	int error = errno;
 	void (*handler)(int) = handlers[signal].handler;
 	if (handlers[signal].flags & SA_RESETHAND) handlers[signal].handler = SIG_DFL;
 	if (handlers[signal].flags & SA_SIGINFO) {
 		siginfo_t info = { .si_signo = signal };
 		((void (*)(int, siginfo_t *, void *))handler)(signal, &info, 0);
 	} else if (handler != SIG_DFL && handler != SIG_IGN) handler(signal);
-	vk_entered = around;
 	errno = error;
 }
 

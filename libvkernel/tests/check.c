@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "leaf.h"
 
 static int failures;
 #define CHECK(what) ((what) ? 0 : (failures++, fprintf(stderr, "line %d: %s (%s)\n", __LINE__, #what, strerror(errno))))
@@ -18,6 +19,11 @@ static volatile sig_atomic_t count, last;
 static void note(int signal) { count++; last = signal; }
 
 static char *self = "/usr/bin/check";
+
+static int constructed, ended;
+__attribute__((constructor)) static void construct(void) { constructed++; }
+static void end(void) { ended++; }
+static void say_so(void) { puts("ended"); }
 
 static pid_t start(const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes, char *what)
 {
@@ -60,6 +66,8 @@ static int child(char *what)
 {
 	char text[4096];
 	if (!strcmp(what, "three")) return 3;
+	if (!strcmp(what, "returns")) return atexit(say_so);
+	if (!strcmp(what, "exits")) exit(atexit(say_so));
 	if (!strcmp(what, "cwd")) return puts(getcwd(text, sizeof text)) < 0;
 	if (!strcmp(what, "ids")) return printf("%d %d\n", getpid(), getppid()) < 0;
 	if (!strcmp(what, "loop")) for (;;);
@@ -191,6 +199,15 @@ static void signals(void)
 	CHECK(getpgid(pid) == pid && !killpg(pid, SIGUSR1) && WTERMSIG(status_of(pid)) == SIGUSR1);
 }
 
+/* A signal comes between two instructions of whatever runs. */
+static void deliveries(void)
+{
+	CHECK(!setenv("KEPT", "yes", 1) && !atexit(end));
+	CHECK(leaf_keeps_what_it_has());
+	CHECK(constructed == 1 && !ended && getenv("KEPT"));
+	CHECK(!strcmp(output("returns"), "ended\n") && !strcmp(output("exits"), "ended\n"));
+}
+
 static void shell(void)
 {
 	char line[100];
@@ -213,6 +230,7 @@ int main(int argc, char **argv)
 	descriptors();
 	directory();
 	signals();
+	deliveries();
 	shell();
 	if (!failures) {
 		char *next[] = { "check", "child", "ids", 0 };

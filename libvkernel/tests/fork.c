@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "leaf.h"
 
 #define CHECK(what) do { if (!(what)) { printf("line %d: %s (errno %d)\n", __LINE__, #what, errno); exit(1); } } while (0)
 
@@ -126,6 +128,19 @@ static void signals_are_inherited_and_none_is_pending(void)
 	CHECK(from_handler == -1 && caught == ENOTSUP);
 }
 
+/* Also while the stack is put away and taken back. */
+static void signals_come_at_any_time(void)
+{
+	struct itimerval often = { { 0, 300 }, { 0, 300 } }, never = { 0 };
+	CHECK(leaf_keeps_what_it_has());
+	CHECK(!sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_signal, .sa_flags = SA_RESTART }, 0));
+	CHECK(!setitimer(ITIMER_REAL, &often, 0));
+	caught = 0;
+	for (int i = 0; i < 20 || !caught; i++) CHECK(tree(2) == 7);
+	CHECK(!setitimer(ITIMER_REAL, &never, 0));
+	signal(SIGALRM, SIG_DFL);
+}
+
 static void offsets_are_shared_and_directories_are_not(void)
 {
 	char buffer[64];
@@ -221,6 +236,7 @@ int main(int argc, char **argv)
 	CHECK(tree(4) == 31);
 	large_memory_is_shared_and_private();
 	signals_are_inherited_and_none_is_pending();
+	signals_come_at_any_time();
 	offsets_are_shared_and_directories_are_not();
 	a_child_executes();
 	a_stack_too_deep_is_its_own_end();
