@@ -1,5 +1,5 @@
 //! The images: [`GUEST`], a signed megabinary, and [`NATIVE`], native programs that do the same at
-//! the same paths, for a runtime that runs such.
+//! the same paths, for a runtime that runs such. Any recipe makes one more ([`image`]).
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -111,15 +111,39 @@ fn guest(room: &Room) {
     let keys = dir.join("keys");
     megabin(&["keygen", "--key-id", "test", "--out"], &[&keys]).success();
     fs::copy(keys.join("test.pem"), room.path("trust/test.pem")).expect("trusting the key");
-    let built = dir.join("built");
-    let (key, recipe) = (keys.join("test.key"), dir.join("recipe.toml"));
+    archive(room, &dir.join("recipe.toml"), "built", GUEST, "guest.tar");
+}
+
+/// Builds and signs what a recipe says: the built folder and the archive of the image, below `images/`.
+fn archive(room: &Room, recipe: &Path, built: &str, tag: &str, archive: &str) {
+    let dir = room.path("images");
+    let (key, built) = (dir.join("keys/test.key"), dir.join(built));
     megabin(
         &["build", "--key"],
-        &[&key, &recipe, Path::new("-o"), &built],
+        &[&key, recipe, Path::new("-o"), &built],
     )
     .success();
-    let archive = dir.join("guest.tar");
-    megabin(&["image", "--tag", GUEST, "-o"], &[&archive, &built]).success();
+    megabin(
+        &["image", "--tag", tag, "-o"],
+        &[&dir.join(archive), &built],
+    )
+    .success();
+}
+
+/// Makes an image of `recipe`, loads it into podman, and gives its tag.
+///
+/// # Panics
+///
+/// When a guest is not there.
+pub fn image(room: &Room, recipe: &Path, name: &str) -> String {
+    let tag = format!("localhost/{name}:1");
+    let file = format!("{name}.tar");
+    archive(room, recipe, &format!("built-{name}"), &tag, &file);
+    let file = room.path("images").join(file);
+    Podman::new(room, "megarun")
+        .run(&["load", "-i", &file.to_string_lossy()])
+        .success();
+    tag
 }
 
 /// What both images have besides their programs.

@@ -10,7 +10,7 @@ mod runtime;
 
 pub use containerd::Containerd;
 pub use docker::Docker;
-pub use images::{GUEST, NATIVE};
+pub use images::{GUEST, NATIVE, image};
 pub use podman::{Container, Podman};
 pub use room::Room;
 pub use runtime::Runtime;

@@ -113,12 +113,18 @@ impl<'r> Podman<'r> {
     /// A container that runs in the background, with options and command.
     #[track_caller]
     pub fn start(&self, options: &[&str], command: &[&str]) -> Container<'r> {
+        self.start_of("IMAGE", options, command)
+    }
+
+    /// The same, of an image of the caller's.
+    #[track_caller]
+    pub fn start_of(&self, image: &str, options: &[&str], command: &[&str]) -> Container<'r> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("{}-{}", self.runtime, NEXT.fetch_add(1, Ordering::Relaxed));
         let args = [
             &["run", "-d", "--name", &name][..],
             options,
-            &["IMAGE"],
+            &[image],
             command,
         ]
         .concat();
@@ -139,6 +145,11 @@ pub struct Container<'r> {
 
 impl Container<'_> {
     /// `podman` with `args`, in which `IT` stands for this container.
+    pub fn command(&self, args: &[&str]) -> Command {
+        self.podman.command(&self.named(args))
+    }
+
+    /// Runs it with nothing on standard input.
     #[track_caller]
     pub fn run(&self, args: &[&str]) -> Output {
         self.run_with(args, b"")

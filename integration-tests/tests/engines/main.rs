@@ -13,4 +13,5 @@ mod podman_pods;
 mod podman_process;
 mod podman_rootless;
 mod podman_run;
+mod podman_shell;
 mod refusals;

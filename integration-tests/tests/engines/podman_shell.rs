@@ -1,0 +1,65 @@
+//! A shell that somebody uses by `podman exec -it`: prompt, interrupts, sizes and the end come all the way through
+//! podman, conmon and two terminals.
+
+use integration_tests::engines::{Container, Podman, Room, image};
+use integration_tests::subject;
+use integration_tests::terminal::Terminal;
+
+const INTERRUPT: &str = "\x03";
+const END_OF_INPUT: &str = "\x04";
+
+/// Lists the directory when the terminal has got another size.
+const RESIZED: &str =
+    "sh -c 'trap \"ls -C; exit\" WINCH; read go; echo waiting; while :; do sleep 0.02; done'\n";
+
+fn shell(container: &Container<'_>) -> Terminal {
+    let exec = ["exec", "-it", "-e", "PS1=ready> ", "IT", "/bin/sh"];
+    Terminal::start(&mut container.command(&exec))
+}
+
+#[test]
+fn a_shell_is_used_by_exec() {
+    let room = Room::shared();
+    let shells = image(room, &subject::recipe("shell"), "shell");
+    let podman = Podman::new(room, "megarun");
+    let container = podman.start_of(&shells, &["--network", "none"], &["sleep", "1000"]);
+    let mut shell = shell(&container);
+
+    shell.shows("ready> ");
+    shell.types("echo one | tr a-z A-Z; test -t 0 && echo on it\n");
+    shell.shows("\r\nONE\r\non it\r\nready> ");
+
+    // An interrupt is for the program in front, which has what is typed, and the shell goes on.
+    shell.types("cat\n");
+    shell.types("to the front\n");
+    shell.shows("to the front\r\nto the front\r\n");
+    shell.types(INTERRUPT);
+    shell.shows("ready> ");
+    shell.types("echo \"status $?\"\n");
+    shell.shows("\r\nstatus 130\r\nready> ");
+    // At the prompt it gives up the line.
+    shell.types("echo never");
+    shell.shows("echo never");
+    shell.types(INTERRUPT);
+    shell.shows("ready> ");
+    shell.types("echo after\n");
+    shell.shows("echo after\r\nafter\r\nready> ");
+
+    // The terminal's size is the one inside, and a change of it is told.
+    shell.types("mkdir /tmp/ls; cd /tmp/ls; touch aaaaaaaa bbbbbbbb cccccccc\n");
+    shell.shows("ready> ");
+    shell.types("ls -C\n");
+    shell.shows("\r\naaaaaaaa  bbbbbbbb  cccccccc\r\nready> ");
+    shell.types(RESIZED);
+    // Who can read from the terminal is in its front, and is told.
+    shell.types("go\n");
+    shell.shows("\r\nwaiting\r\n");
+    shell.resize(24, 12);
+    shell.shows("aaaaaaaa\r\nbbbbbbbb\r\ncccccccc\r\nready> ");
+
+    // The end of input ends the shell, with the status of its last command.
+    shell.types("sh -c 'exit 7'\n");
+    shell.shows("ready> ");
+    shell.types(END_OF_INPUT);
+    assert_eq!(shell.ends(), 7);
+}
