@@ -58,8 +58,9 @@ test: guests-test build
 	cargo test --release --locked --workspace --lib --bins --tests
 	cargo test --release --locked $(KUBERNETES)
 
-bench: guests build
+bench: build
 	@scripts/setup.sh bench
+	guests/build.sh test
 	MEGARUN_BIN=$(abspath $(DIST))/megarun MEGABIN_BIN=$(abspath $(DIST))/megabin \
 	GUESTS_DIR=$(abspath guests) TARGET=$(abspath $(TARGET)) bench/run.sh
 

@@ -54,6 +54,7 @@ part 300 'containers, interleaved with their peers' bash -c 'bench --bench lifec
 part 300 'from the start of a process to its guest' bash -c 'bench --bench start'
 part 300 'exec and host calls in the kernel' bash -c 'bench --bench exec'
 part 200 'processes that start processes' bash -c 'bench --bench spawns'
+part 200 'processes that fork, and a shell of them' bash -c 'bench --bench shell'
 part 200 'bytes between processes' bash -c 'bench --bench pipes'
 part 100 'processes that live' bash -c 'bench --bench live'
 part 900 "a peer: wasmtime's pool, a module for each program" \

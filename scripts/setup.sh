@@ -22,7 +22,7 @@ tests=("${lint[@]}" "${conformance[@]}" autoconf automake tcl rustc-web cargo-we
 engines=(podman conmon containerd docker.io crun runc containernetworking-plugins iptables catatonit skopeo busybox-static
   iproute2 bsdutils util-linux systemd uidmap)
 # Container runtimes, and native builds of the programs that compute.
-bench=(crun runc lua5.4 mawk jq bzip2 zstd lz4 brotli cmark xxd sqlite3 9base toybox)
+bench=(crun runc dash lua5.4 mawk jq bzip2 zstd lz4 brotli cmark xxd sqlite3 9base toybox)
 
 case ${1:-} in
 build) packages=("${build[@]}") ;;

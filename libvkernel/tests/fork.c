@@ -1,4 +1,4 @@
-/* Asks for everything that a fork promises. `fork time N`: how long N forks and waits take, with N2 KiB of memory written. */
+/* Asks for everything that a fork promises. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/time.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include "leaf.h"
 
@@ -196,42 +195,8 @@ static void a_stack_too_deep_is_its_own_end(void)
 	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
 }
 
-static long long now(void)
+int main(void)
 {
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	long long x = *(long long *)a, y = *(long long *)b;
-	return x < y ? -1 : x > y;
-}
-
-/* Median nanoseconds until fork has returned in the parent, and until the child was waited for. */
-static int measure(int times, int kib)
-{
-	long long *forked = malloc(times * sizeof *forked), *waited = malloc(times * sizeof *waited);
-	char *heap = malloc(kib << 10);
-	memset(heap, 1, kib << 10);
-	for (int i = 0; i < times; i++) {
-		long long start = now();
-		pid_t pid = fork();
-		if (!pid) _exit(0);
-		forked[i] = now() - start;
-		ended(pid);
-		waited[i] = now() - start;
-	}
-	qsort(forked, times, sizeof *forked, by_value);
-	qsort(waited, times, sizeof *waited, by_value);
-	printf("%lld %lld\n", forked[times / 2], waited[times / 2]);
-	return heap[kib] != 1;
-}
-
-int main(int argc, char **argv)
-{
-	if (argc == 4 && !strcmp(argv[1], "time")) return measure(atoi(argv[2]), atoi(argv[3]));
 	each_has_its_own();
 	CHECK(tree(4) == 31);
 	large_memory_is_shared_and_private();
