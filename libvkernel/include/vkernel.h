@@ -97,6 +97,7 @@ VKERNEL(mkdir) int vk_mkdir(int dir, const char *path, uint32_t len, unsigned mo
 VKERNEL(mkfifo) int vk_mkfifo(int dir, const char *path, uint32_t len, unsigned mode);
 VKERNEL(getrlimit) int vk_getrlimit(int resource, uint64_t limit[2]);
 VKERNEL(setrlimit) int vk_setrlimit(int resource, const uint64_t limit[2]);
+VKERNEL(getrusage) int vk_getrusage(int who, uint64_t nanoseconds[2]);
 VKERNEL(uname) int vk_uname(void *names);
 VKERNEL(access) int vk_access(int dir, const char *path, uint32_t len, int mode, int flags);
 

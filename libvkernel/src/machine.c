@@ -1,8 +1,10 @@
-/* Limits, and the machine's name. */
+/* Limits, processor time, and the machine's name. */
 #include <string.h>
 #define _WASI_EMULATED_PROCESS_CLOCKS
 #include <sys/resource.h>
+#include <sys/times.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 #include "internal.h"
 
@@ -18,6 +20,33 @@ int setrlimit(int resource, const struct rlimit *limit)
 {
 	uint64_t both[2] = { limit->rlim_cur, limit->rlim_max };
 	return done(vk_setrlimit(resource, both));
+}
+
+static struct timeval timeval(uint64_t nanoseconds)
+{
+	return (struct timeval){ nanoseconds / 1000000000, nanoseconds / 1000 % 1000000 };
+}
+
+int getrusage(int who, struct rusage *used)
+{
+	uint64_t both[2];
+	if (who != RUSAGE_SELF && who != RUSAGE_CHILDREN) return done(EINVAL);
+	if (done(vk_getrusage(who == RUSAGE_SELF ? 0 : -1, both))) return -1;
+	*used = (struct rusage){ .ru_utime = timeval(both[0]), .ru_stime = timeval(both[1]) };
+	return 0;
+}
+
+/* sysconf(_SC_CLK_TCK) is 100. */
+#define TICK 10000000
+
+clock_t times(struct tms *used)
+{
+	uint64_t own[2], children[2];
+	struct timespec now;
+	if (done(vk_getrusage(0, own)) || done(vk_getrusage(-1, children))) return -1;
+	*used = (struct tms){ own[0] / TICK, own[1] / TICK, children[0] / TICK, children[1] / TICK };
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 100ll + now.tv_nsec / TICK;
 }
 
 _Static_assert(sizeof(struct utsname) == 6 * 65, "as vkernel-abi.md says");

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/times.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "leaf.h"
@@ -72,6 +74,18 @@ static int child(char *what)
 	if (!strcmp(what, "ids")) return printf("%d %d\n", getpid(), getppid()) < 0;
 	if (!strcmp(what, "loop")) for (;;);
 	if (!strcmp(what, "sleep")) return sleep(1000);
+	if (!strcmp(what, "works")) {
+		struct rusage used;
+		do if (getrusage(RUSAGE_SELF, &used)) return 1; while (!used.ru_utime.tv_sec && used.ru_utime.tv_usec < 60000);
+		return 0;
+	}
+	if (!strncmp(what, "large", 5)) {
+		int fd = open("/tmp/large", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+		if (setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 10, 10 }) || (what[5] && signal(SIGXFSZ, SIG_IGN))) return 1;
+		if (write(fd, "12345678", 8) != 8 || write(fd, "12345678", 8) != 2) return 2;
+		if (what[5] == 't') return !(ftruncate(fd, 11) == -1 && errno == EFBIG);
+		return !(write(fd, "1", 1) == -1 && errno == EFBIG);
+	}
 	if (!strcmp(what, "abort")) abort();
 	if (!strcmp(what, "cat")) {
 		int n;
@@ -208,6 +222,20 @@ static void deliveries(void)
 	CHECK(!strcmp(output("returns"), "ended\n") && !strcmp(output("exits"), "ended\n"));
 }
 
+static void limits(void)
+{
+	CHECK(WTERMSIG(status_of(start(0, 0, "large"))) == SIGXFSZ);
+	CHECK(status_of(start(0, 0, "large, written")) == 0 && status_of(start(0, 0, "larget")) == 0);
+	struct rusage before, after, own;
+	struct tms first, second;
+	clock_t began = times(&first);
+	CHECK(!getrusage(RUSAGE_CHILDREN, &before) && status_of(start(0, 0, "works")) == 0);
+	CHECK(!getrusage(RUSAGE_CHILDREN, &after) && !getrusage(RUSAGE_SELF, &own));
+	long used = (after.ru_utime.tv_sec - before.ru_utime.tv_sec) * 1000000 + after.ru_utime.tv_usec - before.ru_utime.tv_usec;
+	CHECK(used >= 60000 && times(&second) - began >= 6 && second.tms_cutime - first.tms_cutime >= 5);
+	CHECK(getrusage(7, &own) == -1 && errno == EINVAL);
+}
+
 static void shell(void)
 {
 	char line[100];
@@ -231,6 +259,7 @@ int main(int argc, char **argv)
 	directory();
 	signals();
 	deliveries();
+	limits();
 	shell();
 	if (!failures) {
 		char *next[] = { "check", "child", "ids", 0 };

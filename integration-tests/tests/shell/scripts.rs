@@ -79,6 +79,8 @@ const SAME: &[&str] = &[
     ": >f; chmod 640 f; test -x f; echo $?; chmod u+x,o-r f; stat -c %A f; test -x f; echo $?; rm f",
     "mkfifo p; (echo through >p) & read x <p; wait; echo $x; test -p p && test -p p; echo $?; rm p",
     "ulimit -n 20; ulimit -n; (ulimit -n 10; ulimit -n); ulimit -f 1; yes | head -c 2000 >f; wc -c <f; rm f",
+    "ulimit -f 1; yes >f; echo $?; wc -c <f; trap '' XFSZ; yes >f 2>/dev/null; echo $?; rm f",
+    "f() { times | sed -n \"$1p\"; }; { f 1; f 2; } | tr -d .0-9; f 2 | grep -c '^[0-9]m[0-9]*[.]0*s 0m0[.]0*s$'",
     "echo one >f; ln f g; ln -s f h; cmp f g && test -h h && cat h; readlink h; rm f g h",
     "cd /tmp && pwd; mkdir -p w/a; cd w/a; pwd | sed s,.*/w/,,; ls ..; cd ..; rmdir a",
     "set -C; : >f; : >f; echo $?; : >|f; echo $?; rm f",

@@ -167,7 +167,7 @@ host_calls! {
     VkGetgroups VKERNEL_MODULE "getgroups" "" [["getgroups"]] ""
     VkGetrlimit VKERNEL_MODULE "getrlimit" "" [["prlimit64" "getrlimit"]] "ii>i"
     VkSetrlimit VKERNEL_MODULE "setrlimit" "" [["prlimit64" "setrlimit"]] "ii>i"
-    VkGetrusage VKERNEL_MODULE "getrusage" "" [["getrusage" "times"]] ""
+    VkGetrusage VKERNEL_MODULE "getrusage" "" [["getrusage" "times"]] "ii>i"
     VkUname VKERNEL_MODULE "uname" "" [["uname"]] "i>i"
 }
 

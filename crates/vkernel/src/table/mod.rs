@@ -8,6 +8,7 @@ mod wait;
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::errno::Errno;
 use crate::kill::KillToken;
@@ -68,6 +69,8 @@ struct Record {
     ended: Option<u32>,
     /// A stop or continuation its parent has not been told.
     change: Option<Change>,
+    /// Processor time of the children it has waited for, and of those that they had waited for.
+    waited: Duration,
     token: KillToken,
 }
 
@@ -123,6 +126,7 @@ impl Processes {
             children: Vec::new(),
             ended: None,
             change: None,
+            waited: Duration::ZERO,
             token: first,
         };
         Processes {
@@ -173,6 +177,7 @@ impl Processes {
                 children: Vec::new(),
                 ended: None,
                 change: None,
+                waited: Duration::ZERO,
                 token,
             },
         );

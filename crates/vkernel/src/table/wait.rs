@@ -1,5 +1,7 @@
 //! `wait`: which child, and what there is to say about it.
 
+use std::time::Duration;
+
 use super::{Change, Processes, Record, Table};
 use crate::errno::Errno;
 
@@ -62,6 +64,11 @@ impl Processes {
         }
     }
 
+    /// Processor time of the children that `caller` has waited for, and of theirs.
+    pub fn waited(&self, caller: u32) -> Result<Duration, Errno> {
+        Ok(self.lock().get(caller)?.waited)
+    }
+
     /// Whether `child` is one of those that `which` names and all that `caller` can hear of
     /// while it waits for it: with `ends_told`, that of every child.
     #[must_use]
@@ -100,6 +107,14 @@ fn news(record: &Record, options: Options) -> Option<u32> {
 fn told(table: &mut Table, pid: u32) {
     match table.records.get_mut(&pid) {
         Some(record) if record.ended.is_none() => record.change = None,
-        _ => table.remove(pid),
+        Some(record) => {
+            let used = record.token.thread_and_time().1 + record.waited;
+            let parent = record.parent;
+            if let Some(parent) = parent.and_then(|parent| table.records.get_mut(&parent)) {
+                parent.waited += used;
+            }
+            table.remove(pid);
+        }
+        None => {}
     }
 }

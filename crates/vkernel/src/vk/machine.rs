@@ -1,8 +1,9 @@
-//! What a process may use, and what the machine is called.
+//! What a process may use and what it has used, and what the machine is called.
 
 use wasmtime::Linker;
 
-use super::MODULE;
+use super::{MODULE, system};
+use crate::errno::Errno;
 use crate::host_fn;
 use crate::process::{HostResult, ProcState};
 use crate::rlimits::{Resource, Rlimit};
@@ -12,6 +13,7 @@ use crate::wasi::HostCx;
 pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
     host_fn!(MODULE, linker, VkGetrlimit, getrlimit(resource: u32, limit: u32));
     host_fn!(MODULE, linker, VkSetrlimit, setrlimit(resource: u32, limit: u32));
+    host_fn!(MODULE, linker, VkGetrusage, getrusage(who: i32, usage: u32));
     host_fn!(MODULE, linker, VkUname, uname(names: u32));
     Ok(())
 }
@@ -38,6 +40,20 @@ fn setrlimit(cx: &mut HostCx<'_>, resource: u32, limit: u32) -> HostResult {
         cx.proc.fds.set_limit(soft);
     }
     Ok(())
+}
+
+/// Processor time of the caller (0) or of the children it has waited for (-1), in nanoseconds. What
+/// passes in host calls is the program's too.
+fn getrusage(cx: &mut HostCx<'_>, who: i32, usage: u32) -> HostResult {
+    let used = match who {
+        0 => cx.proc.kill.thread_and_time().1,
+        -1 => system(cx.proc)?.processes().waited(cx.proc.pid)?,
+        _ => return Err(Errno::INVAL.into()),
+    };
+    let mut out = [0u8; 16];
+    let nanoseconds = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
+    out[..8].copy_from_slice(&nanoseconds.to_le_bytes());
+    Ok(cx.mem.write(usage, &out)?)
 }
 
 /// Bytes of each name of `uname`, its NUL included.

@@ -12,6 +12,7 @@ use crate::host_fn;
 use crate::process::{HostResult, ProcState};
 use crate::vk::control;
 use crate::wasi::HostCx;
+use crate::wasi::fd_rw::within_size;
 
 /// Offers this family's functions.
 pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
@@ -83,7 +84,7 @@ fn fd_allocate(cx: &mut HostCx<'_>, fd: u32, start: u64, len: u64) -> HostResult
     let file = host(&cx.proc.fds, fd, FdRights::ALLOCATE)?;
     cx.proc
         .kill
-        .interruptible(|| io::allocate(file, start, len, limit))
+        .interruptible(|| within_size(cx.proc, io::allocate(file, start, len, limit)))
 }
 
 fn fd_close(cx: &mut HostCx<'_>, fd: u32) -> HostResult {
@@ -170,7 +171,7 @@ fn fd_filestat_set_size(cx: &mut HostCx<'_>, fd: u32, size: u64) -> HostResult {
     let file = host(&cx.proc.fds, fd, FdRights::FILESTAT_SET_SIZE)?;
     cx.proc
         .kill
-        .interruptible(|| io::set_size(file, size, limit))
+        .interruptible(|| within_size(cx.proc, io::set_size(file, size, limit)))
 }
 
 fn fd_filestat_set_times(

@@ -61,7 +61,7 @@ fn fd_write(cx: &mut HostCx<'_>, fd: u32, vectors: u32, count: u32, moved: u32) 
     tty::may_write(cx.proc, file)?;
     let mut from = cx.mem.iovecs(vectors, count)?;
     if limit != u64::MAX {
-        cut(file, &mut from, None, limit)?;
+        within_size(cx.proc, cut(file, &mut from, None, limit))?;
     }
     let bytes = write_or_end(cx.proc, || io::write(file, &from))?;
     Ok(cx.mem.write_u32(moved, bytes)?)
@@ -142,7 +142,7 @@ fn fd_pwrite(
     let file = host(&cx.proc.fds, fd, FdRights::WRITE)?;
     let mut from = cx.mem.iovecs(vectors, count)?;
     if limit != u64::MAX {
-        cut(file, &mut from, Some(at), limit)?;
+        within_size(cx.proc, cut(file, &mut from, Some(at), limit))?;
     }
     let bytes = write_or_end(cx.proc, || io::pwrite(file, &from, at))?;
     Ok(cx.mem.write_u32(moved, bytes)?)
@@ -156,6 +156,15 @@ fn cut(file: &HostFile, from: &mut Iovecs<'_>, at: Option<u64>, limit: u64) -> R
         from.truncate(allowed);
     }
     Ok(())
+}
+
+/// What was done to a file's size; `EFBIG` under a limit is a `SIGXFSZ` for the process.
+#[inline]
+pub(crate) fn within_size(proc: &ProcState, done: Result<(), Errno>) -> Result<(), Errno> {
+    if done == Err(Errno::FBIG) && proc.rlimits.file_size.soft != u64::MAX {
+        proc.kill.post(libc::SIGXFSZ);
+    }
+    done
 }
 
 /// A write; one to a pipe that nobody reads any more is a `SIGPIPE` for the process.
