@@ -4,10 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
-/// The variables of the environment that say where a user's files are.
+/// The environment's variables that hold absolute paths, by name.
+type Variables<'a> = &'a dyn Fn(&str) -> Option<PathBuf>;
+
+/// The places of one user.
 pub struct Places<'a> {
-    /// None for root of the host.
-    user: Option<&'a dyn Fn(&str) -> Option<PathBuf>>,
+    /// What says where they are; none for root of the host.
+    user: Option<Variables<'a>>,
 }
 
 impl Places<'_> {
