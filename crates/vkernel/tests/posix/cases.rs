@@ -4,6 +4,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use crate::support::{Arg, Calls, Ours, Side, rights};
 use vkernel::errno::Errno;
+use vkernel::signal::Disposition;
 
 const CREATE: u32 = 1;
 const DIRECTORY: u32 = 2;
@@ -374,6 +375,9 @@ fn sizes_advice_and_syncing() {
 fn the_file_size_limit_cuts_writes() {
     let (_dir, mut guest) = guest();
     guest.state().rlimits.file_size.soft = 10;
+    (guest.state().kill)
+        .signals(|own| own.set_disposition(libc::SIGXFSZ, Disposition::Ignore))
+        .unwrap();
     let fd = guest.open("f", CREATE, rights::BOTH).unwrap();
     assert_eq!(guest.write(fd, b"12345678"), Ok(8));
     assert_eq!(guest.write(fd, b"12345678"), Ok(2));
@@ -389,6 +393,12 @@ fn the_file_size_limit_cuts_writes() {
         err(Errno::FBIG)
     );
     assert_eq!(guest.stat("f").unwrap().size, 10);
+    // Who does not ignore it is ended.
+    (guest.state().kill)
+        .signals(|own| own.set_disposition(libc::SIGXFSZ, Disposition::Default))
+        .unwrap();
+    let end = guest.call("fd_filestat_set_size", &[Arg::W(fd), Arg::D(11)]);
+    assert_eq!(end, Err("killed by signal 25".into()));
 }
 
 #[test]
