@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 /// Nothing here takes this long unless something hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Lists the directory when the terminal has got another size.
+pub const RESIZED: &str =
+    "sh -c 'trap \"ls -C; exit\" WINCH; read go; echo waiting; while :; do sleep 0.02; done'\n";
+
 /// Both ends of a terminal.
 fn pair() -> (OwnedFd, OwnedFd) {
     let (mut master, mut slave) = (-1, -1);

@@ -3,14 +3,10 @@
 
 use integration_tests::engines::{Container, Podman, Room, image};
 use integration_tests::subject;
-use integration_tests::terminal::Terminal;
+use integration_tests::terminal::{RESIZED, Terminal};
 
 const INTERRUPT: &str = "\x03";
 const END_OF_INPUT: &str = "\x04";
-
-/// Lists the directory when the terminal has got another size.
-const RESIZED: &str =
-    "sh -c 'trap \"ls -C; exit\" WINCH; read go; echo waiting; while :; do sleep 0.02; done'\n";
 
 fn shell(container: &Container<'_>) -> Terminal {
     let exec = ["exec", "-it", "-e", "PS1=ready> ", "IT", "/bin/sh"];
