@@ -100,6 +100,12 @@ impl Systemd {
             };
             Path::new(&format!("/proc/{first}/root/run/systemd/private")).exists()
         });
+        // While it starts it tidies up the hierarchies, as no machine does that runs containers.
+        wait_until("systemd has started", || {
+            let mut running = Command::new("systemctl");
+            running.arg("is-system-running");
+            machine.run(&running).out == "running\n"
+        });
         machine
     }
 

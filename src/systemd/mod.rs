@@ -105,7 +105,7 @@ impl Unit {
         ];
         properties.extend(properties::accounting(version));
         properties.extend(properties::limits(resources, version)?);
-        properties.extend(properties::devices(resources)?);
+        properties.extend(properties::devices(resources, version)?);
         let arguments = [
             Argument::Text(&self.name),
             Argument::Text("fail"),

@@ -130,10 +130,18 @@ fn unsupported(write: &Write) -> CgroupError {
 }
 
 /// The device rules: systemd would otherwise replace those in the cgroup by its own.
-pub fn devices(resources: &LinuxResources) -> Result<Vec<Property>, CgroupError> {
+///
+/// On v1 everything that is allowed is named, too: a scope for which systemd has no rules has no
+/// cgroup in the hierarchy of devices, and systemd removes the one that the container is to join.
+pub fn devices(resources: &LinuxResources, version: Version) -> Result<Vec<Property>, CgroupError> {
     let rules = devices::rules(resources.devices().as_deref().unwrap_or_default())?;
     let drivers = std::fs::read_to_string("/proc/devices").unwrap_or_default();
-    allowed(&rules, &drivers)
+    let properties = allowed(&rules, &drivers)?;
+    if version == Version::V2 || !properties.is_empty() {
+        return Ok(properties);
+    }
+    let everything = ["char-*", "block-*"].map(|name| (name.to_owned(), "rwm".to_owned()));
+    Ok(vec![("DeviceAllow", Value::Pairs(everything.to_vec()))])
 }
 
 fn allowed(rules: &[DeviceRule], drivers: &str) -> Result<Vec<Property>, CgroupError> {
