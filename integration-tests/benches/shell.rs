@@ -2,6 +2,9 @@
 //! programs in the virtual kernel, beside the same source built natively, the machine's own dash
 //! and its own tools. Interleaved; run by `make bench`.
 
+#[path = "../../bench/row.rs"]
+mod row;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -99,8 +102,8 @@ fn forks(guests: &Linked, timed: Option<&Path>) {
             "fork, until the child was waited for",
         ];
         for ((name, here), peer) in names.into_iter().zip(here).zip(peer) {
-            row(&format!("{name}, {heap}"), here);
-            row(&format!("peer: the same, static glibc, {heap}"), peer);
+            row::times(&format!("{name}, {heap}"), &here);
+            row::times(&format!("peer: the same, static glibc, {heap}"), &peer);
         }
     }
 }
@@ -166,21 +169,7 @@ fn shells(guests: &Linked, work: &Path) {
             here.push(guest.times(line));
             peer.push(dash.times(line));
         }
-        row(&format!("dash: {name}"), here);
-        row(&format!("peer: the machine's dash, {name}"), peer);
+        row::times(&format!("dash: {name}"), &here);
+        row::times(&format!("peer: the machine's dash, {name}"), &peer);
     }
-}
-
-fn row(name: &str, mut times: Vec<Duration>) {
-    if times.is_empty() {
-        return;
-    }
-    times.sort();
-    let at = |part: usize| times[times.len() * part / 4].as_secs_f64() * 1e6;
-    println!(
-        "{name:<56} {:>10.1} us ({:.1} .. {:.1})",
-        at(2),
-        at(1),
-        at(3)
-    );
 }

@@ -11,10 +11,6 @@ use std::time::{Duration, Instant};
 /// Nothing here takes this long unless something hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Lists the directory when the terminal has got another size.
-pub const RESIZED: &str =
-    "sh -c 'trap \"ls -C; exit\" WINCH; read go; echo waiting; while :; do sleep 0.02; done'\n";
-
 /// Both ends of a terminal.
 fn pair() -> (OwnedFd, OwnedFd) {
     let (mut master, mut slave) = (-1, -1);
@@ -138,6 +134,26 @@ impl Terminal {
     #[track_caller]
     pub fn types(&mut self, keys: &str) {
         self.master.write_all(keys.as_bytes()).expect("typing");
+    }
+
+    /// That a shell on it, whose prompt is `ready> `, and what that starts are told its size and a
+    /// change of it. It is 12 columns wide then.
+    ///
+    /// # Panics
+    ///
+    /// When they are not.
+    #[track_caller]
+    pub fn has_a_size(&mut self) {
+        self.types("mkdir /tmp/ls; cd /tmp/ls; touch aaaaaaaa bbbbbbbb cccccccc; ls -C\n");
+        self.shows("\r\naaaaaaaa  bbbbbbbb  cccccccc\r\nready> ");
+        self.types(
+            "sh -c 'trap \"ls -C; exit\" WINCH; read go; echo waiting; while :; do sleep 0.02; done'\n",
+        );
+        // Who can read from the terminal is in its front, and is told.
+        self.types("go\n");
+        self.shows("\r\nwaiting\r\n");
+        self.resize(24, 12);
+        self.shows("aaaaaaaa\r\nbbbbbbbb\r\ncccccccc\r\nready> ");
     }
 
     /// Waits until `text` is shown after what was waited for before, and gives what came up to

@@ -504,3 +504,29 @@ fn exec_enters_the_containers_root_also_where_the_runtime_has_another_than_its_n
     assert_eq!(said.out, "hello\n");
     run(&["delete", "--force", &id]).success();
 }
+
+#[test]
+fn cgroups_that_may_not_be_written_are_an_error_or_none() {
+    const READ_ONLY: &str = r#"
+        for at in /sys/fs/cgroup/* /sys/fs/cgroup; do
+            mountpoint -q "$at" && mount -o remount,bind,ro "$at"
+        done
+        exec "$@""#;
+    let node = Node::new();
+    let id = unique("read-only");
+    let bundle = node.bundle("b", &["/bin/hello"]).named(&id);
+    let run = |rootless: &str| {
+        let bundle = bundle.path.to_str().unwrap();
+        let run = node.command(&["--rootless", rootless, "run", "--bundle", bundle, &id]);
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", READ_ONLY, "sh"]);
+        command.arg(run.get_program()).args(run.get_args());
+        node.run_command(command)
+    };
+    // Root can make cgroups, unless somebody says otherwise.
+    for rootless in ["auto", "false"] {
+        run(rootless).refused(&["/sys/fs/cgroup/", "Read-only file system"]);
+        node.assert_nothing_left(&id);
+    }
+    assert_eq!(run("true").success().out, "hello\n");
+}

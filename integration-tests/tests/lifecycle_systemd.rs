@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use containers::{Bundle, Node, Output, unique, wait_until};
+use containers::{Node, Output, unique, wait_until};
 use serde_json::{Value, json};
 
 /// What `/sys/fs/cgroup` of the machine is.
@@ -205,13 +205,25 @@ impl Drop for Systemd {
     }
 }
 
-fn bundle(machine: &Systemd, path: &str, resources: Value) -> Bundle {
-    let bundle = machine.node.bundle(&unique("b"), &["/bin/loop"]);
-    bundle.edit(|config| {
-        config["linux"]["cgroupsPath"] = json!(path);
-        config["linux"]["resources"] = resources;
-    });
-    bundle
+impl Systemd {
+    /// `create` of a container that does not end, in the cgroup that `linux.cgroupsPath` says.
+    #[track_caller]
+    fn create(&self, id: &str, cgroup: &str, edit: impl FnOnce(&mut Value)) -> Output {
+        let bundle = self.node.bundle(&unique("b"), &["/bin/loop"]);
+        bundle.edit(|config| {
+            config["linux"]["cgroupsPath"] = json!(cgroup);
+            config["linux"]["resources"] = json!({});
+            edit(config);
+        });
+        self.megarun(&["create", "--bundle", bundle.path.to_str().unwrap(), id])
+    }
+
+    #[track_caller]
+    fn status(&self, id: &str) -> String {
+        let state = self.megarun(&["state", id]).success().out;
+        let state: Value = serde_json::from_str(&state).unwrap();
+        state["status"].as_str().unwrap().to_owned()
+    }
 }
 
 /// The scope's life: made with its limits, changed, and gone with the container.
@@ -223,10 +235,9 @@ fn a_container_is_a_scope_with_its_limits() {
         "pids": { "limit": 50 },
         "cpu": { "shares": 1000, "quota": 50_000, "period": 100_000 },
     });
-    let bundle = bundle(&machine, "machine.slice:tests:life", resources);
-    let path = bundle.path.to_str().unwrap();
+    let limited = |config: &mut Value| config["linux"]["resources"] = resources;
     machine
-        .megarun(&["create", "--bundle", path, "life"])
+        .create("life", "machine.slice:tests:life", limited)
         .success();
     let scope = "tests-life.scope";
     let limits = || {
@@ -278,10 +289,8 @@ fn a_container_is_a_scope_with_its_limits() {
 #[test]
 fn an_operator_stops_the_scope() {
     let machine = Systemd::boot(Hierarchies::Unified);
-    let bundle = bundle(&machine, "machine.slice:tests:stopped", json!({}));
-    let path = bundle.path.to_str().unwrap();
     machine
-        .megarun(&["create", "--bundle", path, "stopped"])
+        .create("stopped", "machine.slice:tests:stopped", |_| {})
         .success();
     machine.megarun(&["start", "stopped"]).success();
     let scope = "tests-stopped.scope";
@@ -289,13 +298,7 @@ fn an_operator_stops_the_scope() {
     let mut stop = Command::new("systemctl");
     stop.args(["stop", scope]);
     machine.run(&stop).success();
-    wait_until("it has stopped", || {
-        machine
-            .megarun(&["state", "stopped"])
-            .success()
-            .out
-            .contains("\"stopped\"")
-    });
+    wait_until("it has stopped", || machine.status("stopped") == "stopped");
     machine.megarun(&["delete", "stopped"]).success();
     assert!(!machine.has(scope));
     assert_eq!(machine.cgroups(scope), Vec::<PathBuf>::new());
@@ -305,45 +308,30 @@ fn an_operator_stops_the_scope() {
 #[test]
 fn a_scope_goes_with_a_create_that_fails() {
     let machine = Systemd::boot(Hierarchies::Unified);
-    let good = bundle(&machine, "machine.slice:tests:first", json!({}));
-    let path = good.path.to_str().unwrap().to_owned();
     machine
-        .megarun(&["create", "--bundle", &path, "first"])
+        .create("first", "machine.slice:tests:first", |_| {})
         .success();
     // The scope is another container's, also where its name is all that they share.
-    let other = bundle(&machine, "other.slice:tests:first", json!({}));
-    let other = other.path.to_str().unwrap().to_owned();
-    for bundle in [&path, &other] {
-        let taken = machine.megarun(&["create", "--bundle", bundle, "second"]);
+    for cgroup in ["machine.slice:tests:first", "other.slice:tests:first"] {
+        let taken = machine.create("second", cgroup, |_| {});
         taken.refused(&["tests-first.scope"]);
     }
     machine
         .megarun(&["state", "second"])
         .refused(&["second", "does not exist"]);
     assert!(machine.has("tests-first.scope"));
-    assert!(
-        machine
-            .megarun(&["state", "first"])
-            .success()
-            .out
-            .contains("\"created\"")
-    );
+    assert_eq!(machine.status("first"), "created");
 
-    let late = bundle(&machine, "machine.slice:tests:late", json!({}));
-    late.edit(|config| {
+    let failed = machine.create("late", "machine.slice:tests:late", |config| {
         config["mounts"].as_array_mut().unwrap().push(json!({
             "destination": "/data", "type": "bind", "source": "/does/not/exist", "options": ["bind"],
         }));
     });
-    let late = late.path.to_str().unwrap().to_owned();
-    let failed = machine.megarun(&["create", "--bundle", &late, "late"]);
     failed.refused(&["/does/not/exist"]);
     wait_until("its scope is gone", || !machine.has("tests-late.scope"));
     assert!(!machine.node.at("run/late").exists());
 
-    let odd = bundle(&machine, "/not/three/parts", json!({}));
-    let odd = odd.path.to_str().unwrap().to_owned();
-    let failed = machine.megarun(&["create", "--bundle", &odd, "odd"]);
+    let failed = machine.create("odd", "/not/three/parts", |_| {});
     failed.refused(&["linux.cgroupsPath", "/not/three/parts"]);
     machine.megarun(&["delete", "--force", "first"]).success();
 }

@@ -14,10 +14,10 @@ mod update;
 use thiserror::Error;
 
 use vkernel::identity::is_host_root;
+use vkernel::places::Places;
 
 use crate::cli::{CgroupManager, Cli, Command, Global};
 use crate::config::NodeConfig;
-use crate::config::places::Places;
 use crate::container::{ContainerId, Store};
 use crate::failure::Failure;
 use crate::lifecycle::{LifecycleError, delete, signal, start};

@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use serde::Deserialize;
 use thiserror::Error;
 use vkernel::identity;
+use vkernel::places::Places;
 
-use super::places::Places;
 use crate::failure::{Doing, Failure};
 
 const MAX_BYTES: u64 = 1 << 20;

@@ -71,19 +71,17 @@ pub struct Container {
 pub enum Bodies<'c> {
     /// All.
     Validated,
-    /// Those that the cache in this directory has no compiled code of. The compiler validates what it
-    /// compiles, and code is found by the digest of every byte that it was made of: what is there
-    /// was valid.
-    ValidatedUnlessCompiled(&'c Path),
+    /// Those that this cache has no compiled code of. The compiler validates what it compiles, and
+    /// code is found by the digest of every byte that it was made of: what is there was valid.
+    ValidatedUnlessCompiled(&'c Cache),
 }
 
 impl Bodies<'_> {
     fn are_known(self, module: &Module) -> bool {
         match self {
             Bodies::Validated => false,
-            // A cache that is not there, or that others could have written to, knows nothing.
-            Bodies::ValidatedUnlessCompiled(cache) => Cache::open(cache)
-                .and_then(|cache| cache.lookup(&CacheKey::of(&module.id)))
+            Bodies::ValidatedUnlessCompiled(cache) => cache
+                .lookup(&CacheKey::of(&module.id))
                 .is_ok_and(|artifact| artifact.is_some()),
         }
     }

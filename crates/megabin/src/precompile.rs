@@ -1,7 +1,5 @@
 //! Compiling a megabinary ahead of time: the only place where the compiler runs.
 
-use std::path::PathBuf;
-
 use megabinary::module::Module;
 use vkernel::artifact::{Artifact, Cache, CacheError, CacheKey};
 use vkernel::engine::{Code, config};
@@ -23,9 +21,6 @@ pub enum PrecompileError {
     /// The cache cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// No directory is named and none can be guessed.
-    #[error("no cache directory: neither XDG_CACHE_HOME nor HOME is set; give --cache DIR")]
-    NoCacheDirectory,
 }
 
 /// Compiles the module of `wasm` for this machine's processor and lays out its programs' initial
@@ -53,26 +48,6 @@ pub fn compile(module: &Module, wasm: &[u8]) -> Result<Vec<u8>, PrecompileError>
 pub fn cached(module: &Module, wasm: &[u8], cache: &Cache) -> Result<Artifact, PrecompileError> {
     let key = CacheKey::of(&module.id);
     Ok(cache.get_or_compile(&key, || compile(module, wasm))?)
-}
-
-/// Where compiled modules are kept unless the command says otherwise: where `megarun` looks for
-/// root, in their own cache for others.
-///
-/// # Errors
-/// Where the environment names no home.
-pub fn default_cache() -> Result<PathBuf, PrecompileError> {
-    if vkernel::identity::is_host_root() {
-        return Ok(PathBuf::from("/var/cache/megarun"));
-    }
-    let absolute = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|p| p.is_absolute())
-    };
-    absolute("XDG_CACHE_HOME")
-        .or_else(|| Some(absolute("HOME")?.join(".cache")))
-        .map(|cache| cache.join("megarun"))
-        .ok_or(PrecompileError::NoCacheDirectory)
 }
 
 #[cfg(test)]

@@ -148,6 +148,17 @@ fn the_exit_status_is_the_programs() {
     );
 }
 
+/// Runs a program nobody signed.
+const THREE: [&str; 7] = [
+    "run",
+    "box",
+    "--insecure-unsigned",
+    "--cache",
+    "cache",
+    "--",
+    "/bin/three",
+];
+
 #[test]
 fn nothing_runs_that_is_not_believed() {
     let toolbox = Toolbox::new();
@@ -166,15 +177,7 @@ fn nothing_runs_that_is_not_believed() {
     let middle = wasm.len() / 2;
     wasm[middle] ^= 1;
     fs::write(&path, wasm).unwrap();
-    let (status, said) = refused(&[
-        "run",
-        "box",
-        "--insecure-unsigned",
-        "--cache",
-        "cache",
-        "--",
-        "/bin/three",
-    ]);
+    let (status, said) = refused(&THREE);
     assert_eq!(status, 1, "{said}");
     assert!(!toolbox.path("cache").exists(), "nothing was compiled");
 }
@@ -231,15 +234,7 @@ fn code_that_is_not_valid_is_refused_unless_it_was_compiled() {
     };
     for line in [
         &["precompile", "box", "--cache", "cache"][..],
-        &[
-            "run",
-            "box",
-            "--insecure-unsigned",
-            "--cache",
-            "cache",
-            "--",
-            "/bin/three",
-        ],
+        &THREE,
         &["inspect", "box"],
         &["bundle", "box", "-o", "bundle", "--", "/bin/three"],
     ] {

@@ -4,6 +4,8 @@
 #[path = "../tests/common/mod.rs"]
 #[allow(dead_code, reason = "it uses a part")]
 mod common;
+#[path = "../../../bench/row.rs"]
+mod row;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -118,17 +120,6 @@ fn natives(program: &Path, size: i32) -> f64 {
     rate(began)
 }
 
-fn row(name: &str, mut rates: Vec<f64>) {
-    rates.sort_by(f64::total_cmp);
-    let at = |part: usize| rates[rates.len() * part / 4];
-    println!(
-        "{name:<56} {:>10.2} GB/s ({:.2} .. {:.2})",
-        at(2),
-        at(1),
-        at(3)
-    );
-}
-
 fn main() {
     let dir = tempfile::tempdir().expect("a directory");
     let guest = |name, body| Guest {
@@ -170,7 +161,7 @@ fn main() {
     for (name, rates) in names.into_iter().zip(rates) {
         match rates.is_empty() {
             true => eprintln!("no C compiler (apt-get install gcc libc6-dev): no row {name:?}"),
-            false => row(name, rates),
+            false => row::row(name, "GB/s", rates),
         }
     }
 }

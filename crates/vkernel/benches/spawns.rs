@@ -4,6 +4,8 @@
 #[path = "../tests/common/mod.rs"]
 #[allow(dead_code, reason = "it uses a part")]
 mod common;
+#[path = "../../../bench/row.rs"]
+mod row;
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -148,17 +150,6 @@ fn native(program: &std::path::Path, piped: bool) -> Duration {
     start.elapsed()
 }
 
-fn row(name: &str, mut times: Vec<Duration>) {
-    times.sort();
-    let at = |part: usize| times[times.len() * part / 4].as_secs_f64() * 1e6;
-    println!(
-        "{name:<56} {:>10.1} us ({:.1} .. {:.1})",
-        at(2),
-        at(1),
-        at(3)
-    );
-}
-
 fn measure() {
     let dir = tempfile::tempdir().expect("a directory");
     let guest = |name, image, body| Guest { name, image, body };
@@ -198,7 +189,7 @@ fn measure() {
     for (name, times) in names.into_iter().zip(times) {
         match times.is_empty() {
             true => eprintln!("no C compiler (apt-get install gcc libc6-dev): no row {name:?}"),
-            false => row(name, times),
+            false => row::times(name, &times),
         }
     }
 }

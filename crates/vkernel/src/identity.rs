@@ -1,14 +1,19 @@
 //! Who this process is to the host, and whose files it can rely on.
 
+use std::sync::LazyLock;
+
 use rustix::process::geteuid;
 
 /// A user namespace that is none: every number is itself.
 const EVERYBODY: [u32; 3] = [0, 0, u32::MAX];
 
-/// Whether this process is root of the host, not a user, who may be root of a user namespace.
+/// Whether this process is root of the host, not a user, who may be root of a user namespace: as it
+/// was when this was first asked.
 #[must_use]
 pub fn is_host_root() -> bool {
-    geteuid().is_root() && map().contains(&EVERYBODY)
+    static ANSWER: LazyLock<bool> =
+        LazyLock::new(|| geteuid().is_root() && map().contains(&EVERYBODY));
+    *ANSWER
 }
 
 /// Whether what belongs to `uid` is safe from everybody but the effective user and root.

@@ -21,6 +21,7 @@ pub mod kernel;
 pub mod kill;
 pub mod memory;
 pub mod net;
+pub mod places;
 pub mod plan;
 pub mod process;
 pub mod ps;

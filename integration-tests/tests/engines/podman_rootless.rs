@@ -152,7 +152,11 @@ fn an_ordinary_user_runs_containers() {
             0,
             "",
         );
-        says(&["-e", "SUN=up"], &["printf", "%s", "$SUN"], 0, "$SUN");
+        let (_, variables, _) = ran(&["-e", "SUN=up"], &["env"]);
+        assert!(
+            variables.lines().any(|line| line == "SUN=up"),
+            "{variables}"
+        );
         says(&["--network", "host"], &["true"], 0, "");
         // Files of the container's root are the user's; of another of its users, a subordinate's.
         for (options, owner) in [
@@ -195,6 +199,23 @@ fn an_ordinary_user_runs_containers() {
         user.podman(runtime, &["kill", &name]).success();
         user.podman(runtime, &["rm", "-f", &name]).success();
     }
+    // The user may make no cgroup, and can say that there is to be one.
+    let wanted = [
+        "--runtime-flag",
+        "rootless=false",
+        "run",
+        "--rm",
+        "IMAGE",
+        "true",
+    ];
+    let refused = user.podman("megarun", &wanted);
+    assert_ne!(refused.code, 0);
+    assert!(
+        refused.err().contains("/sys/fs/cgroup"),
+        "{}",
+        refused.err()
+    );
+
     // State and compiled code are the user's own, and no container is left in it.
     let state = user.home("run/megarun");
     assert_eq!(fs::read_dir(state).unwrap().count(), 0);

@@ -3,7 +3,7 @@
 use integration_tests::command::{run, run_leaving};
 use integration_tests::node::Node;
 use integration_tests::subject;
-use integration_tests::terminal::{RESIZED, Terminal};
+use integration_tests::terminal::Terminal;
 
 const INTERRUPT: &str = "\x03";
 const END_OF_INPUT: &str = "\x04";
@@ -111,15 +111,7 @@ fn a_shell_is_used_as_on_any_terminal() {
     shell.types(END_OF_INPUT);
     shell.shows("ready> ");
 
-    // Its size is told, and a change of it too.
-    shell.types("mkdir /tmp/ls; cd /tmp/ls; touch aaaaaaaa bbbbbbbb cccccccc; ls -C\n");
-    shell.shows("\r\naaaaaaaa  bbbbbbbb  cccccccc\r\nready> ");
-    shell.types(RESIZED);
-    // Who can read from the terminal is in its front, and is told.
-    shell.types("go\n");
-    shell.shows("\r\nwaiting\r\n");
-    shell.resize(24, 12);
-    shell.shows("aaaaaaaa\r\nbbbbbbbb\r\ncccccccc\r\nready> ");
+    shell.has_a_size();
 
     // The end of input ends it, with the status of the last command.
     shell.types("false\n");

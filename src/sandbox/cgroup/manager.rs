@@ -302,6 +302,10 @@ fn remove(path: &Path, kill: bool, deadline: Instant) -> Result<(), CgroupError>
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) if error.raw_os_error() != Some(libc::EBUSY) => {
+                // A file system that may not be written does not say that there is nothing.
+                if fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+                    return Ok(());
+                }
                 return Err(
                     Failure::new(format!("removing cgroup `{}`", path.display()), error).into(),
                 );

@@ -17,10 +17,15 @@ mod verify;
 
 use std::error::Error;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use megabinary::trust::NodePolicy;
+use vkernel::artifact::Cache;
+use vkernel::places::Places;
+
+use crate::container::{Bodies, Container, Folder};
 
 /// Builds, signs, checks and runs megabinaries.
 #[derive(Debug, Parser)]
@@ -53,7 +58,8 @@ enum Command {
 }
 
 /// What a subcommand ends with.
-type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
+type Outcome = Result<ExitCode, Failed>;
+type Failed = Box<dyn Error + Send + Sync>;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -97,9 +103,32 @@ fn documents() -> Option<ExitCode> {
     })
 }
 
-/// The directory of compiled code that was named, or the usual one.
-fn cache_directory(named: Option<&Path>) -> Result<PathBuf, crate::precompile::PrecompileError> {
-    named.map_or_else(crate::precompile::default_cache, |path| Ok(path.to_owned()))
+/// Trust in the keys of a folder, and nothing else.
+fn trusting(keys: &Path) -> Result<NodePolicy, Failed> {
+    Ok(NodePolicy {
+        keys: crate::keys::load_trust(keys)?,
+        ..NodePolicy::default()
+    })
+}
+
+/// A container whose code is wanted, signed with one of the keys in the folder `trust` if there is
+/// one, and where compiled code is kept: in `cache`, or the usual place.
+fn with_code(
+    folder: &Path,
+    trust: Option<&Path>,
+    cache: Option<&Path>,
+) -> Result<(Container, Cache), Failed> {
+    let folder = Folder::open(folder)?;
+    let place = cache.map_or_else(|| Places::own().cache(), Path::to_owned);
+    // Made only for a container that is believed.
+    let there = Cache::open(&place).ok();
+    let bodies = (there.as_ref()).map_or(Bodies::Validated, Bodies::ValidatedUnlessCompiled);
+    let container = match trust {
+        Some(keys) => folder.verify(&trusting(keys)?, bodies),
+        None => folder.accept_unsigned(bodies),
+    }?;
+    let cache = there.map_or_else(|| Cache::open_or_create(&place), Ok)?;
+    Ok((container, cache))
 }
 
 /// Prints to stderr; a closed stderr changes nothing.

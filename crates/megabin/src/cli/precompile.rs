@@ -5,10 +5,8 @@ use std::path::PathBuf;
 
 use megabinary::limits;
 use megabinary::module::Module;
-use megabinary::trust::NodePolicy;
-use vkernel::artifact::{Cache, CacheKey};
+use vkernel::artifact::CacheKey;
 
-use crate::container::{Bodies, Folder};
 use crate::precompile;
 
 /// Compile a container's code for this machine, ahead of its first start
@@ -37,23 +35,10 @@ pub(super) fn run(args: &Args) -> super::Outcome {
     let Some(folder) = &args.folder else {
         return pipe();
     };
-    let folder = Folder::open(folder)?;
-    let cache = super::cache_directory(args.cache.as_deref())?;
-    let bodies = Bodies::ValidatedUnlessCompiled(&cache);
-    let container = match &args.trust {
-        Some(trust) => {
-            let keys = crate::keys::load_trust(trust)?;
-            let policy = NodePolicy {
-                keys,
-                ..NodePolicy::default()
-            };
-            folder.verify(&policy, bodies)
-        }
-        // Compiling gives no rights: whoever starts the container verifies it, and finds the code
-        // only under the digest of what it verified.
-        None => folder.accept_unsigned(bodies),
-    }?;
-    let cache = Cache::open_or_create(&cache)?;
+    // Compiling gives no rights: whoever starts the container verifies it, and finds the code only
+    // under the digest of what it verified.
+    let (container, cache) =
+        super::with_code(folder, args.trust.as_deref(), args.cache.as_deref())?;
     let module = container.megabinary.module();
     let key = CacheKey::of(&module.id);
     let known = cache.lookup(&key)?.is_some();

@@ -3,11 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use megabinary::trust::NodePolicy;
-use vkernel::artifact::Cache;
 use vkernel::exec::{DEFAULT_PATH, ExecTarget};
 
-use crate::container::{Bodies, Folder};
 use crate::precompile;
 use crate::run::{self, Command, RunError};
 
@@ -57,21 +54,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> super::Outcome {
-    let folder = Folder::open(&args.folder)?;
-    let cache = super::cache_directory(args.cache.as_deref())?;
-    let bodies = Bodies::ValidatedUnlessCompiled(&cache);
-    let container = match &args.trust {
-        Some(trust) => {
-            let keys = crate::keys::load_trust(trust)?;
-            let policy = NodePolicy {
-                keys,
-                ..NodePolicy::default()
-            };
-            folder.verify(&policy, bodies)
-        }
-        None => folder.accept_unsigned(bodies),
-    }?;
-    let cache = Cache::open_or_create(&cache)?;
+    let (container, cache) =
+        super::with_code(&args.folder, args.trust.as_deref(), args.cache.as_deref())?;
     let artifact = precompile::cached(container.megabinary.module(), &container.wasm, &cache)?;
     match run::run(&args.folder, &container.megabinary, artifact, command(args)) {
         Ok(status) => Ok(ExitCode::from(status.code())),

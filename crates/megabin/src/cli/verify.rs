@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use megabinary::trust::NodePolicy;
-
 use crate::container::{Bodies, Folder};
 
 /// Check a container: signature, container id, metadata, dispatcher, and that all agree
@@ -20,10 +18,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> super::Outcome {
-    let policy = NodePolicy {
-        keys: crate::keys::load_trust(&args.trust)?,
-        ..NodePolicy::default()
-    };
+    let policy = super::trusting(&args.trust)?;
     let container = Folder::open(&args.folder)?.verify(&policy, Bodies::Validated)?;
     let manifest = container.megabinary.manifest();
     let signer = manifest

@@ -15,6 +15,7 @@ pub struct Places<'a> {
 
 impl Places<'_> {
     /// Of whoever runs this.
+    #[must_use]
     pub fn own() -> Places<'static> {
         fn variable(name: &str) -> Option<PathBuf> {
             // A relative one is to be ignored.
@@ -22,7 +23,7 @@ impl Places<'_> {
                 .map(PathBuf::from)
                 .filter(|path| path.is_absolute())
         }
-        let user = !vkernel::identity::is_host_root();
+        let user = !crate::identity::is_host_root();
         Places {
             user: user.then_some(&variable),
         }
@@ -36,18 +37,21 @@ impl Places<'_> {
     }
 
     /// The containers' state, unless `--root` says otherwise.
+    #[must_use]
     pub fn state(&self) -> PathBuf {
         let own = self.of_user("XDG_RUNTIME_DIR", None);
         own.unwrap_or_else(|| "/run/megarun".into())
     }
 
     /// Compiled code, unless the configuration says otherwise.
+    #[must_use]
     pub fn cache(&self) -> PathBuf {
         let own = self.of_user("XDG_CACHE_HOME", Some(".cache"));
         own.unwrap_or_else(|| "/var/cache/megarun".into())
     }
 
     /// Directories of trusted keys, unless the configuration says otherwise.
+    #[must_use]
     pub fn trust(&self) -> Vec<PathBuf> {
         let own = self.configuration().map(|folder| folder.join("trust"));
         [PathBuf::from("/etc/megarun/trust")]
@@ -57,6 +61,7 @@ impl Places<'_> {
     }
 
     /// The configurations, unless `--config` names one; the first that is there counts.
+    #[must_use]
     pub fn configurations(&self) -> Vec<PathBuf> {
         let own = self
             .configuration()
