@@ -154,6 +154,75 @@ fn a_split_does_not_lose_sight_of_the_callees() {
     assert_eq!(ends, [Ok(11 * 2 + 12 * 3)]);
 }
 
+/// Functions that look alike and call each other are apart where what is at the end of the chain
+/// differs, also when one split moves both a function and who calls it.
+#[test]
+fn a_split_does_not_lose_sight_of_callers_that_it_moves() {
+    let caller = |of: u32| format!("(func (result i32) (i32.add (call {of}) (i32.const 0)))");
+    // Function 0 is imported. Those that call function 1 are most, and keep their class; function 3
+    // leaves it, and then 4 and 5, which were alike as long as 3 was in the class of 6.
+    let functions = [
+        "(func (result i32) (i32.const 1))".to_owned(),
+        "(func (result i32) (i32.mul (i32.const 2) (i32.const 1)))".to_owned(),
+        caller(2),
+        caller(3),
+        caller(6),
+        caller(1),
+        caller(1),
+        caller(1),
+    ];
+    let program = wat(&format!(
+        r#"(module {EXIT} {}
+        (func (export "_start") (call $exit
+          (i32.add (i32.mul (call 4) (i32.const 2)) (i32.mul (call 5) (i32.const 3))))))"#,
+        functions.concat()
+    ));
+    let (ends, _) = ends(&[("one", &program)]);
+    assert_eq!(ends, [Ok(2 * 2 + 3)]);
+}
+
+/// Random chains of calls through functions that look alike, each to one of three ends.
+#[test]
+fn whatever_calls_what_comes_to_the_end_it_came_to() {
+    const FUNCTIONS: usize = 40;
+    let mut state = 1u64;
+    let mut random = |below: usize| {
+        state = (state.wrapping_mul(6364136223846793005)).wrapping_add(1442695040888963407);
+        (state >> 33) as usize % below
+    };
+    for round in 0..40 {
+        // Where each function stands, which has nothing to do with what it calls.
+        let mut places: Vec<usize> = (0..FUNCTIONS).collect();
+        (1..FUNCTIONS).for_each(|at| places.swap(at, random(at + 1)));
+        let mut results = vec![1, 2, 3];
+        let mut functions = vec![String::new(); FUNCTIONS];
+        functions[places[0]] = "(func (result i32) (i32.const 1))".into();
+        functions[places[1]] = "(func (result i32) (i32.mul (i32.const 2) (i32.const 1)))".into();
+        functions[places[2]] = "(func (result i32) (i32.sub (i32.const 4) (i32.const 1)))".into();
+        for at in results.len()..FUNCTIONS {
+            let callee = random(at);
+            results.push(results[callee]);
+            // Function 0 is imported.
+            let number = places[callee] + 1;
+            functions[places[at]] =
+                format!("(func (result i32) (i32.add (call {number}) (i32.const 0)))");
+        }
+        let checks = (results.iter().zip(&places)).map(|(result, place)| {
+            let number = place + 1;
+            format!(
+                "(if (i32.ne (call {number}) (i32.const {result})) (then (call $exit (i32.const 1))))"
+            )
+        });
+        let program = wat(&format!(
+            r#"(module {EXIT} {} (func (export "_start") {} (call $exit (i32.const 7))))"#,
+            functions.concat(),
+            checks.collect::<String>()
+        ));
+        let (ends, _) = ends(&[("one", &program)]);
+        assert_eq!(ends, [Ok(7)], "round {round}");
+    }
+}
+
 /// A program with its data, and a table of it, at addresses of its own.
 fn addressing(base: u32) -> Vec<u8> {
     let (counter, table) = (base + 4, base + 100);

@@ -153,6 +153,7 @@ impl<'a> Partition<'a> {
         let waits = self.dirty.contains(&class);
         // The largest group keeps the class: the fewer move, the fewer callers are looked at again.
         let largest = (0..groups.len()).rev().max_by_key(|g| groups[*g].len());
+        let first = self.members.len();
         for (group, members) in groups.into_iter().enumerate() {
             if Some(group) == largest {
                 self.members[class as usize] = members;
@@ -162,14 +163,15 @@ impl<'a> Partition<'a> {
             for member in &members {
                 self.class_of[*member as usize] = new;
             }
-            for member in &members {
-                for caller in &self.callers[*member as usize] {
-                    self.dirty.insert(self.class_of[*caller as usize]);
-                }
-            }
             self.members.push(members);
             if waits {
                 self.dirty.insert(new);
+            }
+        }
+        // Not before all have moved: the callers may be among them.
+        for member in self.members[first..].iter().flatten() {
+            for caller in &self.callers[*member as usize] {
+                self.dirty.insert(self.class_of[*caller as usize]);
             }
         }
     }
