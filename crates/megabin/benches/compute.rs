@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use megabin::link::{Folding, Program, Request, Target, link};
+use megabin::precompile::settings;
 use megabinary::digest::Digest;
 use wasmtime::{Engine, Linker, Module, Store};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
@@ -207,7 +208,7 @@ impl Times {
 }
 
 fn measure() {
-    let config = || vkernel::engine::config(vkernel::engine::Code::Exceptions);
+    let config = || settings(vkernel::engine::Code::Exceptions);
     let engine = Engine::new(&config()).expect("an engine");
     let unstoppable = Engine::new(config().epoch_interruption(false));
     let unstoppable = unstoppable.expect("an engine");

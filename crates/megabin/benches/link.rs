@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use megabin::link::base::{self, Library, Standing};
 use megabin::link::{Folding, Program, Request, Target, link};
+use megabin::precompile::settings;
 use megabinary::digest::Digest;
 use megabinary::module::Module;
 use wasmtime::Engine;
@@ -71,8 +72,7 @@ fn measure(folder: &Path, base: Option<(&Path, usize)>) -> usize {
     }
     let name = folder.file_name().expect("a name").to_string_lossy();
     println!("{name}: {} programs, {sum} bytes", modules.len());
-    let engine = Engine::new(&vkernel::engine::config(vkernel::engine::Code::Exceptions))
-        .expect("an engine");
+    let engine = Engine::new(&settings(vkernel::engine::Code::Exceptions)).expect("an engine");
     let compile = |wasm: &Vec<u8>| engine.precompile_module(wasm).expect("it compiles").len();
     let (artifacts, parts) = timed(|| {
         let compiled = modules.iter().map(|(_, wasm)| compile(wasm));

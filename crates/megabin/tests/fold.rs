@@ -268,6 +268,138 @@ fn functions_that_differ_in_addresses_are_written_once() {
     assert_eq!(count(full, "::lookup"), 4);
 }
 
+/// Operators of the functions of this name that have code, in order.
+fn operators(linked: &Linked, name: &str) -> Vec<String> {
+    let names = functions(linked);
+    let mut imports = 0;
+    let mut bodies = Vec::new();
+    for payload in Parser::new(0).parse_all(&linked.wasm) {
+        match payload.unwrap() {
+            Payload::ImportSection(section) => imports = section.into_imports().count(),
+            Payload::CodeSectionEntry(body) => bodies.push(body),
+            _ => {}
+        }
+    }
+    let at = names.iter().position(|n| n == name).unwrap() - imports;
+    let operators = bodies[at].get_operators_reader().unwrap().into_iter();
+    operators.map(|o| format!("{:?}", o.unwrap())).collect()
+}
+
+/// What lies as far apart in all programs is found from one slot: by the offsets of loads and
+/// stores where it is an address, else by an addition.
+#[test]
+fn a_slot_serves_all_constants_at_a_distance_from_it() {
+    let program = |base: u32| {
+        let [first, second, value] = [base, base + 24, base + 40];
+        let work = "(drop (i32.mul (local.get 0) (i32.clz (local.get 0))))".repeat(20);
+        wat(&format!(
+            r#"(module {EXIT}
+            (func $work (param i32) (result i32) {work}
+              (i32.store (i32.const {first}) (i32.const 2))
+              (i32.store (i32.const {second}) (i32.add (i32.load (i32.const {first})) (local.get 0)))
+              (i32.sub (i32.add (i32.load (i32.const {second})) (i32.const {value})) (i32.const {first})))
+            (func (export "_start") (call $exit (call $work (i32.const 5)))))"#
+        ))
+    };
+    let programs = [2000, 3000, 70_000].map(program);
+    let named: Vec<(&str, &[u8])> = ["a", "b", "c"]
+        .into_iter()
+        .zip(programs.iter().map(|p| &p[..]))
+        .collect();
+    let (ends, linked) = ends(&named);
+    assert_eq!(ends, vec![Ok(47); 3]);
+    let code = operators(&linked[&FULL], "shared::work");
+    let having = |what: &str| code.iter().filter(|o| o.contains(what)).collect::<Vec<_>>();
+    let reads = having("GlobalGet");
+    assert!(
+        reads.len() == 6 && reads.iter().all(|r| *r == reads[0]),
+        "{code:?}"
+    );
+    assert_eq!(having("offset: 24").len(), 2, "{code:?}");
+    assert_eq!(having("I32Const { value: 40 }").len(), 1, "{code:?}");
+}
+
+/// A slot and a distance are added modulo 2^32, a slot and an offset are not.
+#[test]
+fn an_address_before_its_slot_is_not_reached_by_an_offset() {
+    let program = |value: u32| {
+        let address = value.wrapping_add(1000);
+        let work = "(drop (i32.mul (local.get 0) (i32.clz (local.get 0))))".repeat(20);
+        wat(&format!(
+            r#"(module {EXIT}
+            (func $work (param i32) (result i32) {work}
+              (i32.store8 (i32.const {address}) (i32.const 9))
+              (i32.sub (i32.add (i32.load8_u (i32.const {address})) (i32.const {value})) (i32.const {value})))
+            (func (export "_start") (call $exit (call $work (i32.const 5)))))"#
+        ))
+    };
+    let programs = [program(2000), program(3000), program(0xffff_fff0)];
+    let named: Vec<(&str, &[u8])> = ["a", "b", "c"]
+        .into_iter()
+        .zip(programs.iter().map(|p| &p[..]))
+        .collect();
+    let (ends, linked) = ends(&named);
+    assert_eq!(ends, vec![Ok(9); 3]);
+    assert_eq!(count(&linked[&FULL], "::work"), 1);
+}
+
+/// Constants of all kinds of distances, for addresses and for others.
+#[test]
+fn whatever_is_folded_reads_its_own_constants() {
+    let mut state = 7u64;
+    let mut random = |below: u32| {
+        state = (state.wrapping_mul(6364136223846793005)).wrapping_add(1442695040888963407);
+        (state >> 33) as u32 % below
+    };
+    for round in 0..40 {
+        const CONSTANTS: usize = 8;
+        // Which of them belong together, where in their group they are, and what they are for.
+        let shape: Vec<(usize, u32, u32)> = (0..CONSTANTS)
+            .map(|_| (random(3) as usize, random(4) * 500, random(3)))
+            .collect();
+        let functions = 1 + random(3);
+        let programs: Vec<Vec<u8>> = (0..4)
+            .map(|_| {
+                let far = [0, u32::MAX - 700][random(8) as usize / 7];
+                let bases = [far.wrapping_add(random(900)), 4096 + random(30_000), 70_000];
+                let body: String = shape
+                    .iter()
+                    .map(|(group, at, use_)| {
+                        let value = bases[*group].wrapping_add(*at).cast_signed();
+                        let read = match use_ {
+                            0 => format!("(i32.const {value})"),
+                            1 => format!("(i32.load8_u (i32.const {value}))"),
+                            _ => format!("(i32.load8_u offset={} (i32.const 0))", value as u32),
+                        };
+                        format!("(local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 31)) {read}))")
+                    })
+                    .collect();
+                let work: String = (0..functions)
+                    .map(|n| format!("(func $f{n} (param i32) (result i32) {body} (i32.rotl (local.get 0) (i32.const {n})))"))
+                    .collect();
+                let calls: String = (0..functions)
+                    .map(|n| format!("(local.set 0 (call $f{n} (local.get 0)))"))
+                    .collect();
+                let data: String = (0..64).map(|n| format!("\\{:02x}", n * 37 % 251)).collect();
+                let data = data.repeat(80);
+                wat(&format!(
+                    r#"(module {EXIT} (data (i32.const 0) "{data}") (data (i32.const 70000) "{data}") {work}
+                    (func (export "_start") (local i32) {calls}
+                      (call $exit (i32.and (i32.xor (local.get 0) (i32.shr_u (local.get 0) (i32.const 9))) (i32.const 127)))))"#
+                ))
+            })
+            .collect();
+        let named: Vec<(&str, &[u8])> = ["a", "b", "c", "d"]
+            .into_iter()
+            .zip(programs.iter().map(|p| &p[..]))
+            .collect();
+        // `ends` compares with the programs alone, traps included.
+        let (ends, linked) = ends(&named);
+        assert_eq!(ends.len(), 4, "round {round}");
+        assert!(count(&linked[&FULL], "::f0") <= 5, "round {round}");
+    }
+}
+
 /// An offset never wraps around, whatever is folded.
 #[test]
 fn addresses_beyond_the_memory_still_trap() {

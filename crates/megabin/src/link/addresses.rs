@@ -25,21 +25,28 @@ impl<'a> Addresses<'a> {
     }
 
     /// Notes what `operator`, the next one to be written to `out`, does to the operands. Where its
-    /// address is the constant 0, moves its offset there.
-    pub(crate) fn settle<'o>(&mut self, operator: Operator<'o>, out: &mut Builder) -> Operator<'o> {
+    /// address is the constant 0, moves its offset there. Returns the hole of its address where it
+    /// is a constant and the whole of it.
+    pub(crate) fn settle<'o>(
+        &mut self,
+        operator: Operator<'o>,
+        out: &mut Builder,
+    ) -> (Operator<'o>, Option<usize>) {
         if let Operator::I32Const { .. } = operator {
             self.stack.push(Some(out.holes()));
-            return operator;
+            return (operator, None);
         }
         let mut operator = operator;
+        let mut address = None;
         if let Some((memarg, above)) = access(&mut operator)
-            && memarg.offset != 0
             && let Ok(offset) = u32::try_from(memarg.offset)
             && let Some(Some(hole)) = self.stack.iter().rev().nth(above)
-            && out.constant_value(*hole) == 0
         {
-            out.set_constant(*hole, offset);
-            memarg.offset = 0;
+            if out.constant_value(*hole) == 0 {
+                out.set_constant(*hole, offset);
+                memarg.offset = 0;
+            }
+            address = (memarg.offset == 0).then_some(*hole);
         }
         match self.arity(&operator) {
             Some((pops, pushes)) => {
@@ -51,7 +58,7 @@ impl<'a> Addresses<'a> {
             // can be used on more than one way, or only seem to be used in code that cannot run.
             None => self.stack.clear(),
         }
-        operator
+        (operator, address)
     }
 
     fn arity(&self, operator: &Operator<'_>) -> Option<(u32, u32)> {

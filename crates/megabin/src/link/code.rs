@@ -17,15 +17,17 @@ pub(crate) enum HoleKind {
     Constant,
     /// The offset of a load or store, where it can be an address.
     Offset,
+    /// The offset, zero, of a load or store whose address is the constant in the hole of this number.
+    Displacement,
 }
 
 /// A place in a function's code, one byte long there, that is filled when it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Hole {
-    /// Place of the operand. The byte before it is the opcode, but for [`HoleKind::Offset`].
+    /// Place of the operand. The byte before it is the opcode, but for offsets.
     pub at: u32,
     pub kind: HoleKind,
-    /// Provisional number, or the constant's bits.
+    /// Provisional number, the constant's bits, or the number of a hole.
     pub value: u32,
     /// It is a call in a loop: whatever the call costs more is paid at each turn.
     pub hot: bool,
@@ -40,8 +42,8 @@ pub(crate) enum Filling {
     Constant(i32),
     /// The offset of a load or store.
     Offset(u32),
-    /// The global that holds the constant of whichever program runs.
-    Global(u32),
+    /// The global that holds the constant of whichever program runs, less a distance.
+    Global { index: u32, distance: i32 },
 }
 
 /// A function's code, locals included.
@@ -55,6 +57,8 @@ pub(crate) struct Body {
 impl Body {
     /// Appends the finished code to `out`; `fill` says what stands in the n-th hole.
     pub(crate) fn write(&self, out: &mut Vec<u8>, mut fill: impl FnMut(usize, &Hole) -> Filling) {
+        const I32_CONST: u8 = 0x41;
+        const I32_ADD: u8 = 0x6a;
         const GLOBAL_GET: u8 = 0x23;
         let mut from = 0;
         for (nth, hole) in self.holes.iter().enumerate() {
@@ -63,9 +67,14 @@ impl Body {
             match fill(nth, hole) {
                 Filling::Function(value) | Filling::Offset(value) => value.encode(out),
                 Filling::Constant(value) => value.encode(out),
-                Filling::Global(index) => {
+                Filling::Global { index, distance } => {
                     *out.last_mut().expect("an opcode precedes every hole") = GLOBAL_GET;
                     index.encode(out);
+                    if distance != 0 {
+                        out.push(I32_CONST);
+                        distance.encode(out);
+                        out.push(I32_ADD);
+                    }
                 }
             }
             from = at + 1;
@@ -133,6 +142,12 @@ impl Builder {
     /// Makes a hole of the offset of the load or store that was just written with offset 0.
     pub(crate) fn offset(&mut self, value: u32) {
         self.hole_here(HoleKind::Offset, value);
+    }
+
+    /// Makes a hole of the offset of the load or store that was just written with offset 0 and
+    /// that has the constant in `hole` for its address.
+    pub(crate) fn displacement(&mut self, hole: usize) {
+        self.hole_here(HoleKind::Displacement, hole as u32);
     }
 
     /// How many holes there are so far.
@@ -203,16 +218,27 @@ mod tests {
         let mut builder = Builder::new(Function::new([]));
         builder.constant(-1);
         builder.constant(7);
+        builder.constant(7);
         builder.call(HoleKind::Function, 3, false);
         builder.sink().end();
         let body = builder.finish();
         let mut out = vec![0xaa];
         body.write(&mut out, |nth, hole| match nth {
             0 => Filling::Constant(hole.value.cast_signed()),
-            1 => Filling::Global(200),
+            1 => Filling::Global {
+                index: 200,
+                distance: 0,
+            },
+            2 => Filling::Global {
+                index: 200,
+                distance: -2,
+            },
             _ => Filling::Function(300),
         });
-        let expected = [0xaa, 0, 0x41, 0x7f, 0x23, 0xc8, 1, 0x10, 0xac, 2, 0x0b];
+        let expected = [
+            0xaa, 0, 0x41, 0x7f, 0x23, 0xc8, 1, 0x23, 0xc8, 1, 0x41, 0x7e, 0x6a, 0x10, 0xac, 2,
+            0x0b,
+        ];
         assert_eq!(out, expected);
     }
 }

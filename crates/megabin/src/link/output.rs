@@ -66,11 +66,16 @@ impl Output<'_> {
 
     fn filling(&self, kept: &Kept, nth: usize, hole: &Hole) -> Filling {
         match kept.varying.get(&nth) {
-            Some(Varying::Slot(slot)) => Filling::Global(self.slot(*slot)),
+            Some(Varying::Slot(place)) => Filling::Global {
+                index: self.slot(place.slot),
+                distance: place.distance.cast_signed(),
+            },
+            Some(Varying::Displacement(distance)) => Filling::Offset(*distance),
             Some(Varying::Switch(switch)) => Filling::Function(self.folded.first_switch() + switch),
             None => match hole.kind {
                 HoleKind::Constant => Filling::Constant(hole.value.cast_signed()),
                 HoleKind::Offset => Filling::Offset(hole.value),
+                HoleKind::Displacement => Filling::Offset(0),
                 HoleKind::Function | HoleKind::Trampoline => {
                     Filling::Function(self.folded.function(hole.value))
                 }

@@ -76,9 +76,12 @@ impl Rewriter<'_> {
         let mut loops = Loops::default();
         let mut operators = body.get_operators_reader()?;
         while !operators.eof() {
-            let operator = addresses.settle(operators.read()?, &mut out);
+            let (operator, address) = addresses.settle(operators.read()?, &mut out);
             out.calls_are_hot = loops.after(&operator);
             self.operator(operator, &mut out)?;
+            if let Some(hole) = address {
+                out.displacement(hole);
+            }
         }
         Ok(out.finish())
     }

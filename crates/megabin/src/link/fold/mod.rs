@@ -8,8 +8,8 @@
 //! data elsewhere. One instance runs one program, so what differs between programs can be settled
 //! when the program starts:
 //!
-//! - a constant that varies becomes a global, a *slot*, which each program's entry shim sets to the
-//!   program's own value ([`slots`]);
+//! - a constant that varies is read from a global, a *slot*, which each program's entry shim sets to
+//!   the program's own value, or lies at a fixed distance from it ([`slots`]);
 //! - where that does not pay, or an offset varies, the function is written once for each variant,
 //!   and a *switch* stands before the variants, which calls that of the running program. Whatever
 //!   calls the function is folded all the same ([`variants`]);
@@ -26,6 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::code::{Code, Hole, HoleKind, TrampolineKey};
 use partition::{Link, Partition};
+pub(crate) use slots::Place;
 use slots::Slots;
 
 /// Which functions are written once.
@@ -53,7 +54,9 @@ pub(crate) trait Programs {
 /// A hole of a written function that is filled with neither a constant nor one function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Varying {
-    Slot(u32),
+    Slot(Place),
+    /// An offset by which a load or store is as far from a slot's value as its address is.
+    Displacement(u32),
     Switch(u32),
 }
 
@@ -120,6 +123,7 @@ pub(crate) fn fold(code: &Code, programs: &dyn Programs, folding: Folding) -> Fo
             Link::Fixed(hole.value)
         }
         (HoleKind::Constant | HoleKind::Offset, Folding::Full) => Link::Free,
+        (HoleKind::Displacement, _) => Link::Fixed(hole.value),
     };
     let (partition, slots) = match folding {
         Folding::None => (Partition::finest(code, &link), Slots::default()),

@@ -1,6 +1,7 @@
 //! Which functions are written: one for each class whose constants are equal or have slots, else one
 //! for each variant; and the switches that choose between them.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::partition::{Link, Partition};
@@ -50,7 +51,12 @@ fn written(code: &Code, partition: &Partition<'_>, slots: &Slots) -> Vec<Vec<u32
         _ => Link::Free,
     };
     let mut written = Partition::of(code, &hot_call, groups).into_classes();
-    written.sort_unstable();
+    // What many programs use lies together, so that what one of them uses is near.
+    written.sort_by_cached_key(|members| {
+        let program = |member: &u32| code.functions[*member as usize].program;
+        let programs: BTreeSet<_> = members.iter().map(program).collect();
+        (Reverse(programs.len()), members[0])
+    });
     written
 }
 
@@ -72,10 +78,7 @@ pub(super) fn write(
     let kept = written
         .into_iter()
         .map(|members| {
-            let slots = slots.of_class(partition.class_of(members[0])).iter();
-            let mut varying: BTreeMap<usize, Varying> = slots
-                .map(|(hole, slot)| (*hole, Varying::Slot(*slot)))
-                .collect();
+            let mut varying = slots.varying(code, partition.class_of(members[0]), &members);
             switches.find(code, partition, &final_of, &members, &mut varying);
             Kept { members, varying }
         })
