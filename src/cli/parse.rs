@@ -50,7 +50,10 @@ mod tests {
 
     fn words(line: &str) -> Vec<OsString> {
         let line = line.split_whitespace().map(OsString::from);
-        [OsString::from("megarun")].into_iter().chain(line).collect()
+        [OsString::from("megarun")]
+            .into_iter()
+            .chain(line)
+            .collect()
     }
 
     #[test]
@@ -89,12 +92,22 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_in_the_light_of_all_commands() {
-        for line in ["--help", "create --help", "help start", "creat ID", "create", "list -f x"] {
+        for line in [
+            "--help",
+            "create --help",
+            "help start",
+            "creat ID",
+            "create",
+            "list -f x",
+        ] {
             let error = parse(&words(line)).unwrap_err();
             let long = Cli::try_parse_from(words(line)).unwrap_err();
             assert_eq!(error.to_string(), long.to_string(), "{line}");
         }
         let help = parse(&words("--help")).unwrap_err().to_string();
-        assert!(help.contains("features") && help.contains("checkpoint") == false, "{help}");
+        assert!(
+            help.contains("features") && help.contains("checkpoint") == false,
+            "{help}"
+        );
     }
 }

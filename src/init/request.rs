@@ -1,8 +1,8 @@
-//! What the runtime asks of the process it made. Travels through a memory file across the
-//! child's exec; descriptors travel by number.
+//! What the runtime asks of the process it made. Travels as a memory file through the channel,
+//! with every descriptor that the process gets.
 
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use oci_spec::runtime::{Hook, LinuxPersonalityDomain, LinuxSeccomp, Process};
@@ -11,20 +11,13 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::sandbox::devices::Device;
 use crate::sandbox::mounts::Step;
-use crate::sys::fds;
+use rustix::io::Errno;
 
-/// A descriptor that the child inherits, by its number.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Handed(RawFd);
+/// A descriptor that goes with the request: which of them it is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Handed(usize);
 
-impl Handed {
-    /// Takes it over in the child. Each is taken once.
-    pub fn take(self, what: &str) -> Result<OwnedFd, Failure> {
-        fds::adopt(self.0, what)
-    }
-}
-
-/// The parent's side: keeps what is handed over open until the child has its copy.
+/// The parent's side: keeps what is handed over open until it is sent.
 #[derive(Debug, Default)]
 pub struct Handing {
     given: Vec<OwnedFd>,
@@ -33,9 +26,8 @@ pub struct Handing {
 impl Handing {
     /// Hands a descriptor to the child.
     pub fn give(&mut self, fd: OwnedFd) -> Handed {
-        let number = fd.as_raw_fd();
         self.given.push(fd);
-        Handed(number)
+        Handed(self.given.len() - 1)
     }
 
     /// Everything handed over so far.
@@ -44,11 +36,28 @@ impl Handing {
     }
 }
 
+/// The child's side: what has come with the request.
+#[derive(Debug, Default)]
+pub struct Received(Vec<Option<OwnedFd>>);
+
+impl Received {
+    /// All that came, in the order in which it was handed over.
+    pub fn new(fds: Vec<OwnedFd>) -> Self {
+        Self(fds.into_iter().map(Some).collect())
+    }
+
+    /// Takes one of them over. Each is taken once.
+    pub fn take(&mut self, handed: &Handed, what: &str) -> Result<OwnedFd, Failure> {
+        let fd = self.0.get_mut(handed.0).and_then(Option::take);
+        fd.ok_or_else(|| Failure::new(format!("taking over {what}"), Errno::BADF))
+    }
+}
+
 /// The whole request.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Request {
-    /// The child's end of the channel to its creator.
-    pub channel: Handed,
+    /// The `tasks` files of its v1 cgroups, which it writes itself into before anything else.
+    pub cgroups: Vec<Handed>,
     /// How the child comes to be in the container.
     pub entry: Entry,
     /// What it becomes there.
@@ -97,6 +106,8 @@ pub struct Build {
     pub domainname: Option<String>,
     /// `linux.sysctl`, checked.
     pub sysctl: Vec<(String, String)>,
+    /// Whether the creator has something to do when all is mounted.
+    pub tells_mounted: bool,
     /// `createContainer` hooks.
     pub hooks: Vec<Hook>,
     /// The state document for them.
@@ -170,15 +181,15 @@ pub struct Guest {
     pub tool: Option<String>,
 }
 
-/// Variable that makes this program the process inside a container: the number of the request's
-/// descriptor. The arguments are free for what lists of processes show: the guest's own.
+/// Variable that makes this program the process inside a container: the number of its end of the
+/// channel. The arguments are free for what lists of processes show: the guest's own.
 pub const VARIABLE: &str = "_MEGARUN_INIT";
 
 /// Most bytes of the guest's arguments that lists of processes show.
 const LONGEST_TITLE: usize = 4096;
 
 /// The environment of the process inside, and its arguments: those of `process`.
-pub fn command_line(request: RawFd, process: &[String]) -> (CString, Vec<CString>) {
+pub fn command_line(channel: RawFd, process: &[String]) -> (CString, Vec<CString>) {
     let mut length = 0;
     let mut title: Vec<CString> = process
         .iter()
@@ -191,7 +202,7 @@ pub fn command_line(request: RawFd, process: &[String]) -> (CString, Vec<CString
     if title.is_empty() {
         title.push(c"megarun".to_owned());
     }
-    let variable = CString::new(format!("{VARIABLE}={request}"));
+    let variable = CString::new(format!("{VARIABLE}={channel}"));
     (
         variable.expect("a name and a number hold no zero byte"),
         title,
@@ -201,6 +212,18 @@ pub fn command_line(request: RawFd, process: &[String]) -> (CString, Vec<CString
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_handed_over_is_taken_once() {
+        let file = || std::fs::File::open("/dev/null").unwrap().into();
+        let mut handing = Handing::default();
+        let (first, second) = (handing.give(file()), handing.give(file()));
+        let mut received = Received::new(handing.given);
+        assert!(received.take(&second, "it").is_ok() && received.take(&first, "it").is_ok());
+        let message = received.take(&first, "the plan").unwrap_err().to_string();
+        assert!(message.starts_with("taking over the plan"), "{message}");
+        assert!(Received::default().take(&first, "it").is_err());
+    }
 
     #[test]
     fn lists_show_the_guests_arguments_as_far_as_they_fit() {

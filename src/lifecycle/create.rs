@@ -10,7 +10,7 @@ use oci_spec::runtime::{Linux, LinuxPersonalityDomain};
 use vkernel::artifact::Artifact;
 
 use super::LifecycleError;
-use super::plan::{Plan, deprecated_prestart};
+use super::plan::{Plan, deprecated_prestart, follows_mounting};
 use super::spawn::{self, Inside, Spawn};
 use crate::bundle::artifact;
 use crate::bundle::config::Bundle;
@@ -23,8 +23,7 @@ use crate::container::store::{self, Locked};
 use crate::container::{
     ContainerDir, ContainerId, Intent, Record, Status, Store, StoreError, record,
 };
-use crate::failure::Doing;
-use crate::init;
+use crate::failure::{Doing, Failure};
 use crate::init::channel::Message;
 use crate::init::request::{self, Entry, Guest, Handing, ProcessRequest, Request};
 use crate::sandbox::cgroup::{CgroupPaths, Manager};
@@ -127,6 +126,12 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     let mut bundle = Bundle::load(&request.bundle, request.config.as_deref())?;
     let mut plan = Plan::new(&bundle.spec, &request.id, request.cgroups)?;
     let console = console(&bundle, request.console)?;
+    // The program may yet turn out not to hold; a process that waits is nothing of the host's.
+    let early = match plan.cgroup.v2.is_none() && plan.cgroup.unit.is_none() {
+        true => Some(spawn(&bundle, &plan, request.preserved)?),
+        // It is cloned into its cgroup.
+        false => None,
+    };
     let payload = Payload::of(&bundle, request.node)?;
     if !matches!(payload, Payload::Native) {
         supported::without_native(&bundle.spec)?;
@@ -142,7 +147,6 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
         _lock: lock,
     };
     let mut handing = Handing::default();
-    let (channel, child_channel) = spawn::channel(&mut handing)?;
     let payload_record = payload.record();
     let (guest, asked) = match payload {
         Payload::Code { code, compiled } => {
@@ -171,15 +175,22 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
         plan.cgroup.apply(&plan.resources, true)?;
     }
 
+    let inside = match early {
+        Some(inside) => inside,
+        None => spawn(&bundle, &plan, request.preserved)?,
+    };
+    // Its process is in the scope now.
+    drop(holder);
     let mut record = new_record(&request.id, &bundle, &plan, payload_record);
+    record.process = inside.process;
     let creating = document(&record, Status::Creating);
     let build = plan.build(&bundle, &dir, creating, &mut handing)?;
     let process = bundle.spec.process().clone();
     let process = process.unwrap_or_else(supported::no_process);
-    let title = process.args().clone().unwrap_or_default();
     let linux = bundle.spec.linux().as_ref();
-    let inside_request = init::write_request(&Request {
-        channel: child_channel,
+    let tasks = plan.cgroup.open_v1_tasks()?.into_iter();
+    let what = Request {
+        cgroups: tasks.map(|tasks| handing.give(tasks)).collect(),
         entry: Entry::Build(Box::new(build)),
         process: ProcessRequest {
             config: process,
@@ -193,7 +204,16 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
                 (None, _) => request::Payload::Sandbox,
             },
         },
-    })?;
+    };
+    inside.request(&what, handing)?;
+    if let Some(asked) = asked {
+        asked.belongs_to(inside.process.pid)?;
+    }
+    finish(&request.pid_file, &bundle, record, inside, &mut unmade)
+}
+
+/// The process inside, waiting to be told what to do.
+fn spawn(bundle: &Bundle, plan: &Plan, preserved: u32) -> Result<Inside, LifecycleError> {
     for (flag, path) in &plan.namespaces.join {
         if *flag == libc::CLONE_NEWPID as u32 {
             let namespace = std::fs::File::open(path)
@@ -202,27 +222,14 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
         }
     }
     let user_namespace = plan.namespaces.makes(libc::CLONE_NEWUSER);
-    let inside = spawn::spawn(Spawn {
+    spawn::spawn(&Spawn {
         // A cgroup namespace is made from inside, once its process is in its cgroup.
         namespaces: plan.namespaces.new & !(libc::CLONE_NEWCGROUP as u32),
-        cgroup_v1: plan.cgroup.open_v1_tasks()?,
         cgroup_v2: plan.cgroup.open_v2()?,
         mappings: user_namespace.then_some((plan.uids.as_slice(), plan.gids.as_slice())),
-        handing: &handing,
-        preserved: request.preserved,
-        request: inside_request,
-        title: &title,
-        channel,
-    })?;
-    // Its process is in the scope now. The child has its own of what is handed over: with these
-    // closed, each side notices the end of the other.
-    drop(holder);
-    drop(handing);
-    record.process = inside.process;
-    if let Some(asked) = asked {
-        asked.belongs_to(inside.process.pid)?;
-    }
-    finish(&request.pid_file, &bundle, record, inside, &mut unmade)
+        preserved,
+        title: engine_init::program(&bundle.spec),
+    })
 }
 
 /// From the clone to a container that waits: hooks, record, pid file, in the order in which a
@@ -234,11 +241,32 @@ fn finish(
     inside: Inside,
     unmade: &mut Unmade<'_>,
 ) -> Result<OwnedFd, LifecycleError> {
-    inside.expect(&Message::Mounted)?;
-    let state = document(&record, Status::Creating);
-    unmade.poststop = Some((record.poststop.clone(), document(&record, Status::Stopped)));
+    if follows_mounting(&bundle.spec) {
+        inside.expect(&Message::Mounted)?;
+        run_runtime_hooks(bundle, &record, unmade)?;
+        inside.send(&Message::HooksDone)?;
+    }
+    inside.expect(&Message::Ready)?;
+    record.created = record::rfc3339(SystemTime::now());
+    if let Some(path) = pid_file {
+        write_pid_file(path, record.process.pid)?;
+    }
+    unmade.dir.write_record(&record)?;
+    let pidfd = inside.release()?;
+    unmade.keep = true;
+    Ok(pidfd)
+}
+
+/// The hooks between mounting and the change of the root.
+fn run_runtime_hooks(
+    bundle: &Bundle,
+    record: &Record,
+    unmade: &mut Unmade<'_>,
+) -> Result<(), LifecycleError> {
+    let state = document(record, Status::Creating);
+    unmade.poststop = Some((record.poststop.clone(), document(record, Status::Stopped)));
     // From before there was `creating`: its programs know `created` alone.
-    let created = document(&record, Status::Created);
+    let created = document(record, Status::Created);
     hooks::run(
         "prestart",
         deprecated_prestart(&bundle.spec),
@@ -253,16 +281,7 @@ fn finish(
         &state,
         &bundle.path,
     )?;
-    inside.send(&Message::HooksDone)?;
-    inside.expect(&Message::Ready)?;
-    record.created = record::rfc3339(SystemTime::now());
-    if let Some(path) = pid_file {
-        write_pid_file(path, record.process.pid)?;
-    }
-    unmade.dir.write_record(&record)?;
-    let pidfd = inside.release()?;
-    unmade.keep = true;
-    Ok(pidfd)
+    Ok(())
 }
 
 /// Everything made so far; removed when dropped unless it is to be kept.
@@ -411,6 +430,14 @@ pub fn write_pid_file(path: &Path, pid: i32) -> Result<(), LifecycleError> {
     let doing = || format!("writing --pid-file `{}`", path.display());
     let mut file = std::fs::File::create(&temporary).doing(doing)?;
     file.write_all(pid.to_string().as_bytes()).doing(doing)?;
+    // A file system on disk writes out at once what is renamed over a file, which costs more than
+    // all else of this.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failure::new(doing(), error).into());
+        }
+        _ => {}
+    }
     std::fs::rename(&temporary, path).doing(doing)?;
     Ok(())
 }

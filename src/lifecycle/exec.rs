@@ -18,7 +18,6 @@ use crate::container::record::PayloadRecord;
 use crate::container::store::PLAN;
 use crate::container::{ContainerDir, ContainerId, ProcessId, Record, Store, StoreError};
 use crate::failure::Doing;
-use crate::init;
 use crate::init::channel::Message;
 use crate::init::request::{self, Entry, Guest, Handing, Join, Payload, ProcessRequest, Request};
 use crate::sandbox::labels::Modules;
@@ -111,9 +110,6 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
         (false, _) => None,
     };
 
-    let mut handing = Handing::default();
-    let (channel, child_channel) = spawn::channel(&mut handing)?;
-    let (payload, asked) = payload(&dir, &record, request.node, &request.id, tool, &mut handing)?;
     let not_running = || LifecycleError::NotRunning {
         id: request.id.clone(),
         status: crate::container::Status::Stopped,
@@ -123,6 +119,15 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
     if namespaces & libc::CLONE_NEWPID as u32 != 0 {
         namespaces::join(libc::CLONE_NEWPID as u32, &container)?;
     }
+    let inside = spawn::spawn(&Spawn {
+        namespaces: 0,
+        cgroup_v2: record.cgroup.open_v2()?,
+        mappings: None,
+        preserved: request.preserved,
+        title: process.args().as_deref().unwrap_or_default(),
+    })?;
+    let mut handing = Handing::default();
+    let (payload, asked) = payload(&dir, &record, request.node, &request.id, tool, &mut handing)?;
     let linux = record.config.linux().as_ref();
     let seccomp = linux.and_then(|linux| linux.seccomp().clone());
     let root = format!("/proc/{}/root", record.process.pid);
@@ -132,9 +137,9 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
         .doing(|| "opening the container's root directory")?;
     let root = handing.give(root);
     let pidfd = handing.give(container);
-    let title = process.args().clone().unwrap_or_default();
-    let inside_request = init::write_request(&Request {
-        channel: child_channel,
+    let tasks = record.cgroup.open_v1_tasks()?.into_iter();
+    let what = Request {
+        cgroups: tasks.map(|tasks| handing.give(tasks)).collect(),
         entry: Entry::Join(Join {
             pidfd,
             root,
@@ -148,19 +153,8 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
             preserved: request.preserved,
             payload,
         },
-    })?;
-    let inside = spawn::spawn(Spawn {
-        namespaces: 0,
-        cgroup_v1: record.cgroup.open_v1_tasks()?,
-        cgroup_v2: record.cgroup.open_v2()?,
-        mappings: None,
-        handing: &handing,
-        preserved: request.preserved,
-        request: inside_request,
-        title: &title,
-        channel,
-    })?;
-    drop(handing);
+    };
+    inside.request(&what, handing)?;
     let process = inside.process;
     if let Some(asked) = asked {
         asked.belongs_to(process.pid)?;

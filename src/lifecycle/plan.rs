@@ -212,6 +212,7 @@ impl Plan {
             hostname: name(spec.hostname()),
             domainname: name(spec.domainname()),
             sysctl: self.sysctl.clone(),
+            tells_mounted: follows_mounting(spec),
             hooks: spec
                 .hooks()
                 .as_ref()
@@ -239,6 +240,16 @@ fn rootfs(bundle: &Bundle, propagation: Option<(u64, bool)>) -> Result<OwnedFd, 
     mount_attr::set(tree.as_fd(), &attr)
         .doing(|| format!("setting the propagation of `{}`", bundle.rootfs.display()))?;
     Ok(tree)
+}
+
+/// Whether create has hooks to run when all is mounted, or to run for a container that got so far.
+pub fn follows_mounting(spec: &Spec) -> bool {
+    let Some(hooks) = spec.hooks() else {
+        return false;
+    };
+    let later = [hooks.create_runtime(), hooks.poststop()];
+    !deprecated_prestart(spec).is_empty()
+        || later.into_iter().flatten().any(|list| !list.is_empty())
 }
 
 /// `prestart` hooks: deprecated by the specification, and what docker uses.
