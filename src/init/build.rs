@@ -8,15 +8,17 @@ use rustix::fs::{Mode, OFlags};
 
 use super::channel::{Channel, Message};
 use super::request::{Build, Received};
-use super::{InitError, adopt_terminal, expect};
+use super::{Cgroups, InitError, adopt_terminal, expect};
 use crate::failure::Doing;
+use crate::sandbox::mounts::Step;
 use crate::sandbox::rootfs::{MountNamespace, Rootfs};
 use crate::sandbox::{credentials, devices, hooks, mounts, namespaces, network, sysctl, terminal};
 
 /// Makes everything of config.json that is not the process itself, and enters it.
 pub fn build(
     channel: &Channel,
-    build: Build,
+    cgroups: Cgroups<'_>,
+    mut build: Build,
     process: &Process,
     console: Option<&OwnedFd>,
     received: &mut Received,
@@ -30,10 +32,6 @@ pub fn build(
     };
     for (flag, namespace) in build.join {
         namespaces::join(flag, &received.take(&namespace, "a namespace")?)?;
-    }
-    if build.new_cgroup_namespace {
-        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
-            .doing(|| "making a cgroup namespace")?;
     }
     if build.loopback {
         network::loopback_up()?;
@@ -56,7 +54,17 @@ pub fn build(
         mount_namespace,
         propagation,
     )?;
+    let first = build.mounts.iter().position(Step::waits_for_cgroups);
+    let later = build.mounts.split_off(first.unwrap_or(build.mounts.len()));
     for step in build.mounts {
+        mounts::attach::step(&root, step, received)?;
+    }
+    cgroups.enter(received)?;
+    if build.new_cgroup_namespace {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
+            .doing(|| "making a cgroup namespace")?;
+    }
+    for step in later {
         mounts::attach::step(&root, step, received)?;
     }
     if let Some(devices) = build.devices {

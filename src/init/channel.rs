@@ -94,19 +94,25 @@ impl Channel {
 
     /// Sends descriptors, as many messages as that takes.
     pub fn send_descriptors(&self, fds: &[BorrowedFd<'_>]) -> Result<(), Failure> {
-        let mut chunks = fds.chunks(DESCRIPTORS).peekable();
-        while let Some(chunk) = chunks.next() {
+        let mut rest = fds;
+        loop {
+            let (chunk, after) = rest.split_at(rest.len().min(DESCRIPTORS));
+            rest = after;
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
             let mut control = SendAncillaryBuffer::new(&mut space);
-            control.push(SendAncillaryMessage::ScmRights(chunk));
-            let more = [u8::from(chunks.peek().is_some())];
+            if !chunk.is_empty() {
+                control.push(SendAncillaryMessage::ScmRights(chunk));
+            }
+            let more = [u8::from(!rest.is_empty())];
             let parts = [IoSlice::new(&more)];
             rustix::io::retry_on_intr(|| {
                 rustix::net::sendmsg(&self.0, &parts, &mut control, SendFlags::NOSIGNAL)
             })
             .doing(|| "handing over descriptors")?;
+            if rest.is_empty() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// All that the other side hands over; none when it is gone.
@@ -207,6 +213,8 @@ mod tests {
         let received = b.receive_descriptors().unwrap().unwrap();
         let arrived: Vec<_> = received.iter().map(|fd| inode(fd.as_fd())).collect();
         assert_eq!(arrived, fds.iter().map(|fd| inode(*fd)).collect::<Vec<_>>());
+        a.send_descriptors(&[]).unwrap();
+        assert!(b.receive_descriptors().unwrap().unwrap().is_empty());
         drop(a);
         assert!(b.receive_descriptors().unwrap().is_none());
     }

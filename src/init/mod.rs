@@ -33,7 +33,7 @@ use channel::{Channel, Message};
 use guest::GuestError;
 use native::NativeError;
 use prepared::Prepared;
-use request::{Entry, Handing, Payload, Received, Request};
+use request::{Entry, Handed, Payload, Received, Request};
 
 /// Why the process could not become the container's.
 #[derive(Debug, Error)]
@@ -109,10 +109,10 @@ struct Ready {
 fn run(channel: &Channel, request: Request, mut received: Received) -> Result<Ready, InitError> {
     let received = &mut received;
     let (entry, process) = (request.entry, request.process);
-    for tasks in &request.cgroups {
-        let tasks = received.take(tasks, "a cgroup's tasks")?;
-        rustix::io::write(&tasks, b"0").doing(|| "joining a cgroup")?;
-    }
+    let cgroups = Cgroups {
+        channel,
+        tasks: request.cgroups,
+    };
     let runs = match process.payload {
         Payload::Native(_) => Runs::Native,
         Payload::Sandbox | Payload::Guest(_) => Runs::Guests,
@@ -128,10 +128,18 @@ fn run(channel: &Channel, request: Request, mut received: Received) -> Result<Re
     let fifo = match entry {
         Entry::Build(build) => {
             let fifo = received.take(&build.fifo, "the fifo")?;
-            build::build(channel, *build, &process.config, console.as_ref(), received)?;
+            build::build(
+                channel,
+                cgroups,
+                *build,
+                &process.config,
+                console.as_ref(),
+                received,
+            )?;
             Some(fifo)
         }
         Entry::Join(join) => {
+            cgroups.enter(received)?;
             join::join(&join, &process.config, console.as_ref(), received)?;
             None
         }
@@ -160,6 +168,26 @@ fn run(channel: &Channel, request: Request, mut received: Received) -> Result<Re
     channel.send(&Message::Ready)?;
     expect(channel, &Message::Commit)?;
     Ok(Ready { prepared, fifo })
+}
+
+/// The container's cgroups, which are made while the process inside does what is no matter of
+/// theirs.
+pub struct Cgroups<'a> {
+    channel: &'a Channel,
+    tasks: Vec<Handed>,
+}
+
+impl Cgroups<'_> {
+    /// Waits until they are there, and enters those that the clone did not.
+    pub fn enter(self, received: &mut Received) -> Result<(), InitError> {
+        let later = self.channel.receive_descriptors()?;
+        received.followed(later.ok_or(InitError::Orphaned)?);
+        for tasks in &self.tasks {
+            let tasks = received.take(tasks, "a cgroup's tasks")?;
+            rustix::io::write(&tasks, b"0").doing(|| "joining a cgroup")?;
+        }
+        Ok(())
+    }
 }
 
 /// Lists of processes show the guest's program: its file's name, as after an exec.
@@ -278,14 +306,18 @@ fn receive(channel: &Channel) -> Result<(Request, Received), InitError> {
         .and_then(|()| file.read_to_end(&mut bytes))
         .map_err(|error| wrong(&error))?;
     let request = serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?;
-    Ok((request, Received::new(fds.collect())))
+    Ok((request, Received::new(fds)))
 }
 
-/// Sends a request, with all that is handed over.
-pub fn send_request(channel: &Channel, request: &Request, handing: Handing) -> Result<(), Failure> {
+/// Sends a request, with what is handed over.
+pub fn send_request(
+    channel: &Channel,
+    request: &Request,
+    given: &[OwnedFd],
+) -> Result<(), Failure> {
     let bytes = serde_json::to_vec(request).expect("a request has no maps with keys that fail");
     let sealed = crate::bundle::sealed::seal("request", &bytes)?;
-    let given = handing.given().iter().map(AsFd::as_fd);
+    let given = given.iter().map(AsFd::as_fd);
     let fds: Vec<_> = [sealed.as_fd()].into_iter().chain(given).collect();
     channel.send_descriptors(&fds)
 }

@@ -13,42 +13,80 @@ use crate::sandbox::devices::Device;
 use crate::sandbox::mounts::Step;
 use rustix::io::Errno;
 
-/// A descriptor that goes with the request: which of them it is.
+/// A descriptor that is handed over: which of them it is.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Handed(usize);
+pub enum Handed {
+    /// Of those that go with the request.
+    Now(usize),
+    /// Of those that follow it, when the container's cgroups are made.
+    Later(usize),
+}
+
+/// Opens what does not exist yet.
+type Opening = Box<dyn FnOnce() -> Result<OwnedFd, Failure>>;
 
 /// The parent's side: keeps what is handed over open until it is sent.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Handing {
     given: Vec<OwnedFd>,
+    later: Vec<Opening>,
 }
 
 impl Handing {
     /// Hands a descriptor to the child.
     pub fn give(&mut self, fd: OwnedFd) -> Handed {
         self.given.push(fd);
-        Handed(self.given.len() - 1)
+        Handed::Now(self.given.len() - 1)
     }
 
-    /// Everything handed over so far.
-    pub fn given(&self) -> &[OwnedFd] {
-        &self.given
+    /// Hands over what can be opened when the container's cgroups are made.
+    pub fn give_later(
+        &mut self,
+        open: impl FnOnce() -> Result<OwnedFd, Failure> + 'static,
+    ) -> Handed {
+        self.later.push(Box::new(open));
+        Handed::Later(self.later.len() - 1)
+    }
+
+    /// What goes with the request.
+    pub fn take_given(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.given)
+    }
+
+    /// What follows it.
+    pub fn open_later(self) -> Result<Vec<OwnedFd>, Failure> {
+        self.later.into_iter().map(|open| open()).collect()
     }
 }
 
-/// The child's side: what has come with the request.
+/// The child's side: what has come.
 #[derive(Debug, Default)]
-pub struct Received(Vec<Option<OwnedFd>>);
+pub struct Received {
+    now: Vec<Option<OwnedFd>>,
+    later: Vec<Option<OwnedFd>>,
+}
 
 impl Received {
-    /// All that came, in the order in which it was handed over.
-    pub fn new(fds: Vec<OwnedFd>) -> Self {
-        Self(fds.into_iter().map(Some).collect())
+    /// All that came with the request, in the order in which it was handed over.
+    pub fn new(now: impl Iterator<Item = OwnedFd>) -> Self {
+        Self {
+            now: now.map(Some).collect(),
+            later: Vec::new(),
+        }
+    }
+
+    /// What has followed.
+    pub fn followed(&mut self, later: Vec<OwnedFd>) {
+        self.later = later.into_iter().map(Some).collect();
     }
 
     /// Takes one of them over. Each is taken once.
     pub fn take(&mut self, handed: &Handed, what: &str) -> Result<OwnedFd, Failure> {
-        let fd = self.0.get_mut(handed.0).and_then(Option::take);
+        let fd = match handed {
+            Handed::Now(at) => self.now.get_mut(*at),
+            Handed::Later(at) => self.later.get_mut(*at),
+        };
+        let fd = fd.and_then(Option::take);
         fd.ok_or_else(|| Failure::new(format!("taking over {what}"), Errno::BADF))
     }
 }
@@ -56,7 +94,7 @@ impl Received {
 /// The whole request.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Request {
-    /// The `tasks` files of its v1 cgroups, which it writes itself into before anything else.
+    /// The `tasks` files of its v1 cgroups, which it writes itself into.
     pub cgroups: Vec<Handed>,
     /// How the child comes to be in the container.
     pub entry: Entry,
@@ -218,8 +256,12 @@ mod tests {
         let file = || std::fs::File::open("/dev/null").unwrap().into();
         let mut handing = Handing::default();
         let (first, second) = (handing.give(file()), handing.give(file()));
-        let mut received = Received::new(handing.given);
+        let later = handing.give_later(move || Ok(file()));
+        let mut received = Received::new(handing.take_given().into_iter());
         assert!(received.take(&second, "it").is_ok() && received.take(&first, "it").is_ok());
+        assert!(received.take(&later, "it").is_err());
+        received.followed(handing.open_later().unwrap());
+        assert!(received.take(&later, "it").is_ok());
         let message = received.take(&first, "the plan").unwrap_err().to_string();
         assert!(message.starts_with("taking over the plan"), "{message}");
         assert!(Received::default().take(&first, "it").is_err());

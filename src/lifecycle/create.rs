@@ -167,17 +167,12 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     // A scope ends with its holder, and that with this process: only one that was made is this
     // container's to stop.
     let holder = plan.start_unit()?;
-    unmade.intent = plan.cgroup.intent();
-    dir.write_intent(&unmade.intent)?;
-    unmade.intent = plan.cgroup.make()?;
-    dir.write_intent(&unmade.intent)?;
-    if plan.cgroup != CgroupPaths::default() {
-        plan.cgroup.apply(&plan.resources, true)?;
-    }
-
-    let inside = match early {
-        Some(inside) => inside,
-        None => spawn(&bundle, &plan, request.preserved)?,
+    let (inside, made) = match early {
+        Some(inside) => (inside, false),
+        None => {
+            make_cgroups(&plan, &mut unmade)?;
+            (spawn(&bundle, &plan, request.preserved)?, true)
+        }
     };
     // Its process is in the scope now.
     drop(holder);
@@ -188,9 +183,8 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     let process = bundle.spec.process().clone();
     let process = process.unwrap_or_else(supported::no_process);
     let linux = bundle.spec.linux().as_ref();
-    let tasks = plan.cgroup.open_v1_tasks()?.into_iter();
     let what = Request {
-        cgroups: tasks.map(|tasks| handing.give(tasks)).collect(),
+        cgroups: plan.cgroup.hand_tasks(&mut handing),
         entry: Entry::Build(Box::new(build)),
         process: ProcessRequest {
             config: process,
@@ -205,11 +199,29 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
             },
         },
     };
-    inside.request(&what, handing)?;
+    inside.request(&what, &mut handing)?;
+    // While it mounts.
+    if !made {
+        make_cgroups(&plan, &mut unmade)?;
+    }
+    inside.cgroups_are_made(handing)?;
     if let Some(asked) = asked {
         asked.belongs_to(inside.process.pid)?;
     }
     finish(&request.pid_file, &bundle, record, inside, &mut unmade)
+}
+
+/// Makes the cgroups with their limits. What is about to be made is on record before it is, and
+/// what was made before anybody enters it.
+fn make_cgroups(plan: &Plan, unmade: &mut Unmade<'_>) -> Result<(), LifecycleError> {
+    unmade.intent = plan.cgroup.intent();
+    unmade.dir.write_intent(&unmade.intent)?;
+    unmade.intent = plan.cgroup.make()?;
+    unmade.dir.write_intent(&unmade.intent)?;
+    if plan.cgroup != CgroupPaths::default() {
+        plan.cgroup.apply(&plan.resources, true)?;
+    }
+    Ok(())
 }
 
 /// The process inside, waiting to be told what to do.

@@ -137,9 +137,8 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
         .doing(|| "opening the container's root directory")?;
     let root = handing.give(root);
     let pidfd = handing.give(container);
-    let tasks = record.cgroup.open_v1_tasks()?.into_iter();
     let what = Request {
-        cgroups: tasks.map(|tasks| handing.give(tasks)).collect(),
+        cgroups: record.cgroup.hand_tasks(&mut handing),
         entry: Entry::Join(Join {
             pidfd,
             root,
@@ -154,7 +153,8 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
             payload,
         },
     };
-    inside.request(&what, handing)?;
+    inside.request(&what, &mut handing)?;
+    inside.cgroups_are_made(handing)?;
     let process = inside.process;
     if let Some(asked) = asked {
         asked.belongs_to(process.pid)?;

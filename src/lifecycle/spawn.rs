@@ -139,9 +139,17 @@ impl Inside {
         self.sent(self.channel.send(message))
     }
 
-    /// Tells it what to do, with all that is handed over for that.
-    pub fn request(&self, request: &Request, handing: Handing) -> Result<(), LifecycleError> {
-        self.sent(init::send_request(&self.channel, request, handing))
+    /// Tells it what to do, with what is handed over for that now.
+    pub fn request(&self, request: &Request, handing: &mut Handing) -> Result<(), LifecycleError> {
+        let given = handing.take_given();
+        self.sent(init::send_request(&self.channel, request, &given))
+    }
+
+    /// Hands over the rest: the container's cgroups are there.
+    pub fn cgroups_are_made(&self, handing: Handing) -> Result<(), LifecycleError> {
+        let later = handing.open_later()?;
+        let fds: Vec<_> = later.iter().map(AsFd::as_fd).collect();
+        self.sent(self.channel.send_descriptors(&fds))
     }
 
     fn sent(&self, sent: Result<(), Failure>) -> Result<(), LifecycleError> {
