@@ -147,11 +147,9 @@ fn run(channel: &Channel, request: Request, mut received: Received) -> Result<Re
     drop(console);
     enter_working_directory(&process.config)?;
     take_name(&process.config);
-    let compile = match runs {
-        Runs::Native => seccomp::compile,
-        Runs::Guests => seccomp::compile_for_guests,
-    };
-    let filter = process.seccomp.as_ref().map(compile).transpose()?;
+    let filter = process.filter.as_ref();
+    let filter = filter.map(|filter| read_filter(filter, received));
+    let filter = filter.transpose()?;
     if let Some(domain) = process.personality {
         personality::set(domain).doing(|| "setting linux.personality")?;
     }
@@ -307,6 +305,14 @@ fn receive(channel: &Channel) -> Result<(Request, Received), InitError> {
         .map_err(|error| wrong(&error))?;
     let request = serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?;
     Ok((request, Received::new(fds)))
+}
+
+fn read_filter(filter: &Handed, received: &mut Received) -> Result<Program, InitError> {
+    let mut bytes = Vec::new();
+    File::from(received.take(filter, "the seccomp filter")?)
+        .read_to_end(&mut bytes)
+        .doing(|| "reading the seccomp filter")?;
+    Program::from_bytes(&bytes).ok_or_else(|| wrong(&"its seccomp filter is cut"))
 }
 
 /// Sends a request, with what is handed over.

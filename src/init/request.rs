@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 
-use oci_spec::runtime::{Hook, LinuxPersonalityDomain, LinuxSeccomp, Process};
+use oci_spec::runtime::{Hook, LinuxPersonalityDomain, Process};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -168,8 +168,8 @@ pub struct Join {
 pub struct ProcessRequest {
     /// config.json's process, or exec's.
     pub config: Process,
-    /// `linux.seccomp`.
-    pub seccomp: Option<LinuxSeccomp>,
+    /// `linux.seccomp`, compiled.
+    pub filter: Option<Handed>,
     /// Where to send the terminal's master side.
     pub console: Option<Handed>,
     /// `linux.personality`.

@@ -6,18 +6,14 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use oci_spec::runtime::{Linux, LinuxPersonalityDomain};
-use vkernel::artifact::Artifact;
-
 use super::LifecycleError;
+use super::payload::{self, Payload};
 use super::plan::{Plan, deprecated_prestart, follows_mounting};
 use super::spawn::{self, Inside, Spawn};
-use crate::bundle::artifact;
 use crate::bundle::config::Bundle;
-use crate::bundle::locate::LocateError;
-use crate::bundle::megabinary::{self, VerifiedCode, VerifyError};
+use crate::bundle::megabinary::VerifiedCode;
 use crate::bundle::{engine_init, sealed, supported};
-use crate::config::{Native, NodeConfig, trust};
+use crate::config::NodeConfig;
 use crate::container::record::PayloadRecord;
 use crate::container::store::{self, Locked};
 use crate::container::{
@@ -61,65 +57,6 @@ pub enum Console {
     Relayed(OwnedFd),
 }
 
-/// What a container is to run, before anything of it is made.
-enum Payload {
-    /// Nothing: a pod's sandbox.
-    Sandbox,
-    /// Verified code, and compiled.
-    Code {
-        code: Box<VerifiedCode>,
-        compiled: Artifact,
-    },
-    /// Programs of the root file system.
-    Native,
-}
-
-impl Payload {
-    /// Looks for a megabinary and verifies it. One that is there must hold, also where native code
-    /// is allowed; one that is not there is a reason to run native code only where it is.
-    fn of(bundle: &Bundle, node: &NodeConfig) -> Result<Self, LifecycleError> {
-        // Without a process it waits for a `start` that fails.
-        if supported::is_sandbox(&bundle.spec) || bundle.spec.process().is_none() {
-            return Ok(Self::Sandbox);
-        }
-        let policy = trust::policy(node)?;
-        let code = match megabinary::verify(&bundle.path, &bundle.rootfs, &policy) {
-            Err(VerifyError::Locate(LocateError::Missing { .. }))
-                if node.native == Native::Allow =>
-            {
-                return Ok(Self::Native);
-            }
-            verified => Box::new(verified?),
-        };
-        let compiled = artifact::obtain(&code.wasm, &code.id, node)?;
-        Ok(Self::Code { code, compiled })
-    }
-
-    fn record(&self) -> PayloadRecord {
-        match self {
-            Self::Sandbox => PayloadRecord::Sandbox,
-            Self::Code { code, .. } => PayloadRecord::Megabinary(code.record.clone()),
-            Self::Native => PayloadRecord::Native,
-        }
-    }
-}
-
-/// What config.json says about the execution domain.
-pub fn personality(linux: Option<&Linux>) -> Option<LinuxPersonalityDomain> {
-    let personality = linux.and_then(|linux| linux.personality().as_ref());
-    personality.map(|personality| personality.domain())
-}
-
-fn native(record: &Record) -> request::Native {
-    let hooks = record.config.hooks().as_ref();
-    request::Native {
-        hooks: hooks
-            .and_then(|hooks| hooks.start_container().clone())
-            .unwrap_or_default(),
-        state: document(record, Status::Created),
-    }
-}
-
 /// The container is made and waits for `start`. Returns a pidfd of its process.
 pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     // Nothing of the host changes before all of this has held.
@@ -137,6 +74,8 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
         supported::without_native(&bundle.spec)?;
         engine_init::strip(&mut bundle.spec);
     }
+
+    let filter = payload::filter(bundle.spec.linux().as_ref(), payload.runs())?;
 
     let (dir, lock) = request.store.create(&request.id, clear_left)?;
     let mut unmade = Unmade {
@@ -188,13 +127,13 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
         entry: Entry::Build(Box::new(build)),
         process: ProcessRequest {
             config: process,
-            seccomp: linux.and_then(|linux| linux.seccomp().clone()),
+            filter: payload::hand_filter(filter, &mut handing)?,
             console: console.map(|console| handing.give(console)),
-            personality: personality(linux),
+            personality: payload::personality(linux),
             preserved: request.preserved,
             payload: match (guest, &record.payload) {
                 (Some(guest), _) => request::Payload::Guest(guest),
-                (None, PayloadRecord::Native) => request::Payload::Native(native(&record)),
+                (None, PayloadRecord::Native) => request::Payload::Native(payload::native(&record)),
                 (None, _) => request::Payload::Sandbox,
             },
         },

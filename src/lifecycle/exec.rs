@@ -7,6 +7,7 @@ use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, Process, Us
 use rustix::fs::{Mode, OFlags};
 
 use super::create::{open_audit, write_pid_file};
+use super::payload::{filter, hand_filter, personality};
 use super::spawn::{self, Spawn};
 use super::start::load;
 use super::{LifecycleError, create};
@@ -20,6 +21,7 @@ use crate::container::{ContainerDir, ContainerId, ProcessId, Record, Store, Stor
 use crate::failure::Doing;
 use crate::init::channel::Message;
 use crate::init::request::{self, Entry, Guest, Handing, Join, Payload, ProcessRequest, Request};
+use crate::sandbox::credentials::Runs;
 use crate::sandbox::labels::Modules;
 use crate::sandbox::{namespaces, terminal};
 
@@ -115,9 +117,9 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
         status: crate::container::Status::Stopped,
     };
     let container = record.process.open().map_err(|_| not_running())?;
-    let namespaces = namespaces::foreign(record.process.pid)?;
-    if namespaces & libc::CLONE_NEWPID as u32 != 0 {
-        namespaces::join(libc::CLONE_NEWPID as u32, &container)?;
+    let for_children = libc::CLONE_NEWPID as u32;
+    if namespaces::foreign_of(record.process.pid, for_children)? != 0 {
+        namespaces::join(for_children, &container)?;
     }
     let inside = spawn::spawn(&Spawn {
         namespaces: 0,
@@ -128,8 +130,13 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
     })?;
     let mut handing = Handing::default();
     let (payload, asked) = payload(&dir, &record, request.node, &request.id, tool, &mut handing)?;
+    let namespaces = namespaces::foreign(record.process.pid)?;
     let linux = record.config.linux().as_ref();
-    let seccomp = linux.and_then(|linux| linux.seccomp().clone());
+    let runs = match record.payload {
+        PayloadRecord::Native => Runs::Native,
+        _ => Runs::Guests,
+    };
+    let filter = filter(linux, runs)?;
     let root = format!("/proc/{}/root", record.process.pid);
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     // Its own, since the pidfd is joined afterwards: then it lives.
@@ -146,9 +153,9 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
         }),
         process: ProcessRequest {
             config: process,
-            seccomp,
+            filter: hand_filter(filter, &mut handing)?,
             console: console.map(|console| handing.give(console)),
-            personality: create::personality(linux),
+            personality: personality(linux),
             preserved: request.preserved,
             payload,
         },

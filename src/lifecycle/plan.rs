@@ -91,9 +91,6 @@ impl Plan {
                 hooks::check(kind, list)?;
             }
         }
-        if let Some(profile) = linux.seccomp() {
-            crate::seccomp::compile(profile)?;
-        }
         let resources = linux.resources().clone().unwrap_or_default();
         let cgroups_path = linux.cgroups_path().as_deref();
         let mut cgroup = match manager {
@@ -264,6 +261,8 @@ pub fn deprecated_prestart(spec: &Spec) -> &[oci_spec::runtime::Hook] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::credentials::Runs;
+    use crate::seccomp;
 
     /// config.json as engines wrote it on hosts of both cgroup versions; lists that go on and on
     /// are cut.
@@ -304,6 +303,12 @@ mod tests {
             let plan =
                 Plan::new(&spec, &id, Manager::Files).unwrap_or_else(|e| panic!("{engine}: {e}"));
             assert!(plan.cgroup.all().next().is_some(), "{engine}");
+            let linux = spec.linux().as_ref().unwrap();
+            for runs in [Runs::Native, Runs::Guests] {
+                let profile = linux.seccomp().as_ref();
+                let compiled = profile.map(|profile| seccomp::compile_for(profile, runs));
+                assert!(compiled.is_none_or(|done| done.is_ok()), "{engine}");
+            }
             for mount in spec.mounts().iter().flatten() {
                 let kind = mount.typ().as_deref().unwrap_or_default();
                 let given = mount.options().as_deref().unwrap_or_default();
