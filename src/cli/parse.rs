@@ -106,7 +106,7 @@ mod tests {
         }
         let help = parse(&words("--help")).unwrap_err().to_string();
         assert!(
-            help.contains("features") && help.contains("checkpoint") == false,
+            help.contains("features") && !help.contains("checkpoint"),
             "{help}"
         );
     }

@@ -9,12 +9,12 @@ mod table;
 
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use integration_tests::command::run;
 use integration_tests::engines::{GUEST, NATIVE, Podman};
 use kubernetes_tests::kubelet::{CRUN, MEGARUN};
-use kubernetes_tests::{Kubelet, PAUSE, Pod, PodOptions};
+use kubernetes_tests::{Container, Kubelet, PAUSE, Pod, PodOptions};
 use table::{head, race, row};
 
 /// Interleaved rounds behind every figure: containerd takes most of each.
@@ -38,21 +38,22 @@ fn main() {
         .iter()
         .map(|(handler, image)| (pod(handler), *image))
         .collect();
-    let created = |(pod, image): &(Pod, &'static str)| {
-        pod.create(image, &["/bin/true"], |_| ())
-            .expect("a container")
-    };
     // Compiles once, and fills caches.
     for pod in &pods {
-        created(pod).start().expect("it starts");
+        created(&pod.0, pod.1).start().expect("it starts");
     }
     let spreads = race("StartContainer", ROUNDS, &pods, |pod, _| {
-        let container = created(pod);
+        let container = created(&pod.0, pod.1);
         let started = Instant::now();
         container.start().expect("it starts");
         started.elapsed()
     });
     print("StartContainer", &spreads);
+}
+
+fn created<'p>(pod: &'p Pod, image: &str) -> Container<'p> {
+    let created = pod.create(image, &["/bin/true"], |_| ());
+    created.expect("a container")
 }
 
 fn pod(handler: &'static str) -> Pod {
