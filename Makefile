@@ -25,7 +25,7 @@ help:
 	@echo 'make test      every test: unit, vectors, differential, end to end, attacks (root)'
 	@echo 'make lint      rustfmt, clippy with warnings denied, cargo-deny'
 	@echo 'make deny      cargo-deny: licences, sources and bans of dependencies'
-	@echo 'make bench     the table of measurements, beside crun and runc'
+	@echo 'make bench     the table of measurements, beside crun, runc and youki'
 	@echo 'make build     megarun and megabin, in $(DIST)'
 	@echo 'make deb       a Debian package of the same, in $(TARGET)/debian'
 	@echo 'make deb-test  that package on a clean Debian, with podman (root)'

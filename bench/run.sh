@@ -10,10 +10,13 @@ table=$TARGET/bench/table.txt
 failed=0
 began=$SECONDS
 mkdir -p "$TARGET/bench"
+# youki has no package.
+bench/youki.sh "$TARGET/bench/tools"
+PATH="$TARGET/bench/tools/bin:$PATH"
 {
   printf 'megarun %s, %s\n' "$(git rev-parse --short HEAD 2>/dev/null || echo unknown)" "$(date -u +%Y-%m-%dT%H:%MZ)"
   printf '%s, %s CPUs, Linux %s\n' "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)" "$(uname -r)"
-  for peer in crun runc; do command -v $peer >/dev/null && $peer --version | head -n 1 || echo "$peer: not installed"; done
+  for peer in crun runc youki; do command -v $peer >/dev/null && $peer --version | head -n 1 || echo "$peer: not installed"; done
 } | tee "$table"
 
 # part SECONDS TITLE COMMAND...: one part of the table, and how busy the machine was before it.
@@ -30,7 +33,9 @@ part() {
 
 # With --workspace: the same features as the tests have, so nothing is built twice.
 bench() { cargo bench --locked -q --workspace "$@"; }
-export -f bench
+# The kubelet's client has a workspace of its own.
+bench_pods() { cargo bench --locked -q --manifest-path integration-tests/kubernetes/Cargo.toml --bench pods; }
+export -f bench bench_pods
 
 part_demo() {
   local work
@@ -50,7 +55,10 @@ part_demo() {
 export -f part_demo
 
 bench --no-run
-part 300 'containers, interleaved with their peers' bash -c 'bench --bench lifecycle'
+cargo bench --locked -q --manifest-path integration-tests/kubernetes/Cargo.toml --no-run
+part 400 'containers, interleaved with their peers' bash -c 'bench --bench lifecycle'
+part 300 'containers of engines: podman and containerd with this runtime and with crun' bash -c 'bench --bench engines'
+part 300 'pods: the CRI of containerd with this runtime and with crun' bash -c bench_pods
 part 300 'from the start of a process to its guest' bash -c 'bench --bench start'
 part 300 'exec and host calls in the kernel' bash -c 'bench --bench exec'
 part 200 'processes that start processes' bash -c 'bench --bench spawns'

@@ -21,8 +21,8 @@ conformance=(golang-go golang-github-opencontainers-runtime-tools-dev golang-git
 tests=("${lint[@]}" "${conformance[@]}" autoconf automake tcl rustc-web cargo-web rust-web-src openssl nodejs)
 engines=(podman conmon containerd docker.io crun runc containernetworking-plugins iptables catatonit skopeo busybox-static
   iproute2 bsdutils util-linux systemd uidmap)
-# Container runtimes, and native builds of the programs that compute.
-bench=(crun runc dash lua5.4 mawk jq bzip2 zstd lz4 brotli cmark xxd sqlite3 9base toybox)
+# Container runtimes, what youki is built with, and native builds of the programs that compute.
+bench=(crun runc libseccomp-dev dash lua5.4 mawk jq bzip2 zstd lz4 brotli cmark xxd sqlite3 9base toybox)
 
 case ${1:-} in
 build) packages=("${build[@]}") ;;

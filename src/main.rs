@@ -17,7 +17,6 @@ mod systemd;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 
 fn main() -> ExitCode {
@@ -28,7 +27,8 @@ fn main() -> ExitCode {
     if let Some(written) = documents() {
         return written;
     }
-    let cli = match cli::Cli::try_parse() {
+    let words: Vec<_> = std::env::args_os().collect();
+    let cli = match cli::parse(&words) {
         Ok(cli) => cli,
         Err(error) => {
             // Help is no error; a command line that is wrong has exit code 1, as crun's and runc's.

@@ -1,6 +1,6 @@
-//! Whole containers side by side: create + start + delete and exec of
-//! `megarun` beside every peer that is installed (crun, runc), with the same
-//! config.json and interleaved, so that a noisy host disturbs all alike.
+//! Whole containers side by side: create, start, delete and exec of `megarun` beside every peer that
+//! is installed (crun, runc, youki), with the same config.json and interleaved, so that a noisy host
+//! disturbs all alike; and the memory of a process that waits, and of one that is idle.
 //!
 //! Run by `make bench`, as root.
 
@@ -9,24 +9,34 @@ mod contenders;
 
 use std::time::{Duration, Instant};
 
-use contenders::{Contender, Running, SLEEP, TRUE, head, log, race, reap, row};
+use contenders::table::{head, race, row, size_row};
+use contenders::{Contender, Running, SLEEP, TRUE, reap};
+use serde_json::{Value, json};
 
 /// Interleaved rounds behind every figure.
 const ROUNDS: usize = 100;
 /// The pause before each create in the rows "with gaps".
 const GAP: Duration = Duration::from_millis(60);
+/// Until a container that was started does nothing any more.
+const SETTLED: Duration = Duration::from_millis(200);
+/// The profile that podman gives every container.
+const PROFILE: &str = "/usr/share/containers/seccomp.json";
+/// The bundle with it.
+const FILTERED: &str = "true-filtered";
 
 /// Takes one measurement of a contender in a round.
 type Measure<'a> = &'a dyn Fn(&Contender, usize) -> Duration;
 
 fn main() {
     let work = tempfile::tempdir().expect("a temporary directory");
-    contenders::isolate();
+    let state = work.path().join("state");
+    contenders::isolate(&state);
     let programs = [TRUE, SLEEP];
-    let megarun = contenders::megarun(&work.path().join("megarun"), "megarun", &programs, &[]);
-    let peers = contenders::peers(work.path(), &megarun, &programs);
+    let path = work.path().join("megarun");
+    let megarun = contenders::megarun(&path, &state, "megarun", &programs, &[]);
+    let peers = contenders::peers(work.path(), &state, &megarun, &programs);
     let contenders: Vec<Contender> = [megarun].into_iter().chain(peers).collect();
-    let rows: [(&str, Measure); 3] = [
+    let mut rows: Vec<(&str, Measure)> = vec![
         ("create+start+delete, back to back", &|c, i| cycle(c, i)),
         ("create+start+delete, 60 ms gaps", &|c, i| {
             std::thread::sleep(GAP);
@@ -34,6 +44,21 @@ fn main() {
         }),
         ("exec of true in a running container", &|c, _| exec(c)),
     ];
+    match profile() {
+        Some(profile) => {
+            for contender in &contenders {
+                contender.vary(&TRUE, FILTERED, |config| {
+                    config["linux"]["seccomp"] = profile.clone();
+                });
+            }
+            rows.push(("create with podman's seccomp profile", &create_filtered));
+            rows.push(("the same, 60 ms gaps", &|c, i| {
+                std::thread::sleep(GAP);
+                create_filtered(c, i)
+            }));
+        }
+        None => eprintln!("{PROFILE} is missing (apt-get install podman): no rows with it"),
+    }
     println!("{}", head());
     let running: Vec<Running> = contenders.iter().map(Running::start).collect();
     for (name, measure) in rows {
@@ -42,6 +67,8 @@ fn main() {
             println!("{}", row(name, &contender.name, spread, spreads[0].median));
         }
     }
+    // While another container of each has what they share.
+    memory(&contenders);
     drop(running);
 }
 
@@ -49,7 +76,7 @@ fn main() {
 fn cycle(contender: &Contender, round: usize) -> Duration {
     let id = contender.id(&round.to_string());
     let started = Instant::now();
-    let pid = contender.create(&TRUE, &id, log());
+    let pid = contender.create(&TRUE, &id, contender.log().into());
     contender.call(&["start", &id]);
     reap(pid);
     contender.call(&["delete", &id]);
@@ -60,4 +87,100 @@ fn exec(contender: &Contender) -> Duration {
     let started = Instant::now();
     contender.call(&["exec", &contender.long(), "/bin/true"]);
     started.elapsed()
+}
+
+/// Create alone, with the profile.
+fn create_filtered(contender: &Contender, round: usize) -> Duration {
+    let id = contender.id(&format!("filtered{round}"));
+    let started = Instant::now();
+    let pid = contender.create_of(FILTERED, &id, contender.log().into());
+    let took = started.elapsed();
+    end(contender, &id, pid);
+    took
+}
+
+/// Removes a container whose process nobody has reaped.
+fn end(contender: &Contender, id: &str, pid: i32) {
+    // SAFETY: a signal to a child of ours that nobody has reaped: the pid is still its.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+    reap(pid);
+    contender.call(&["delete", "--force", id]);
+}
+
+/// What podman puts into config.json: its profile's rules for a container with the capabilities of
+/// the bundle here, on this machine.
+fn profile() -> Option<Value> {
+    let text = std::fs::read_to_string(PROFILE).ok()?;
+    let whole: Value = serde_json::from_str(&text).expect("a profile is JSON");
+    let has = |list: &Value, ours: &[&str]| {
+        let list = list.as_array();
+        list.is_some_and(|list| list.iter().any(|one| ours.iter().any(|our| one == our)))
+    };
+    let given = |value: &Value| value.as_array().is_some_and(|list| !list.is_empty());
+    let (capabilities, machines) = (["CAP_AUDIT_WRITE", "CAP_KILL"], ["amd64", "x86"]);
+    let applies = |rule: &&Value| {
+        let (only, not) = (&rule["includes"], &rule["excludes"]);
+        (!given(&only["caps"]) || has(&only["caps"], &capabilities))
+            && (!given(&only["arches"]) || has(&only["arches"], &machines))
+            && !has(&not["caps"], &capabilities)
+            && !has(&not["arches"], &machines)
+    };
+    let rules = whole["syscalls"].as_array().expect("a profile has rules");
+    let rules = rules.iter().filter(applies).map(|rule| {
+        let mut rule = rule.clone();
+        let fields = rule.as_object_mut().expect("a rule is an object");
+        for field in ["includes", "excludes", "comment", "errno"] {
+            fields.remove(field);
+        }
+        fields.retain(|_, value| !value.is_null());
+        rule
+    });
+    Some(json!({
+        "defaultAction": whole["defaultAction"],
+        "defaultErrnoRet": 38,
+        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+        "syscalls": rules.collect::<Vec<_>>(),
+    }))
+}
+
+/// The private memory of the process of a container that was created, and of one that sleeps.
+fn memory(contenders: &[Contender]) {
+    let sizes: Vec<(u64, u64)> = contenders
+        .iter()
+        .map(|contender| {
+            let id = contender.id("memory");
+            let pid = contender.create(&SLEEP, &id, contender.log().into());
+            std::thread::sleep(SETTLED);
+            let waiting = private(pid);
+            contender.call(&["start", &id]);
+            std::thread::sleep(SETTLED);
+            let idle = private(pid);
+            end(contender, &id, pid);
+            (waiting, idle)
+        })
+        .collect();
+    let idle = |at: &(u64, u64)| at.1;
+    let waiting = |at: &(u64, u64)| at.0;
+    type Of<'a> = &'a dyn Fn(&(u64, u64)) -> u64;
+    let rows: [(&str, Of); 2] = [
+        ("private memory, waiting for start", &waiting),
+        ("private memory, idle (sleep)", &idle),
+    ];
+    for (name, of) in rows {
+        for (contender, size) in contenders.iter().zip(&sizes) {
+            println!(
+                "{}",
+                size_row(name, &contender.name, of(size), of(&sizes[0]))
+            );
+        }
+    }
+}
+
+/// What a process alone has in memory, in KiB.
+fn private(pid: i32) -> u64 {
+    let path = format!("/proc/{pid}/smaps_rollup");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let lines = text.lines().filter(|line| line.starts_with("Private_"));
+    let sizes = lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    sizes.sum()
 }

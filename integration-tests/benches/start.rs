@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use contenders::{Contender, Running, SAYS, SLEEP, TRUE, head, log, race, reap, row};
+use contenders::table::{head, race, row};
+use contenders::{Contender, Running, SAYS, SLEEP, TRUE, reap};
 
 const ROUNDS: usize = 60;
 
@@ -23,14 +24,21 @@ type Measure<'a> = &'a dyn Fn(&Contender, usize) -> Duration;
 
 fn main() {
     let work = tempfile::tempdir().expect("a temporary directory");
-    contenders::isolate();
+    let state = work.path().join("state");
+    contenders::isolate(&state);
     let programs = [TRUE, SLEEP, SAYS];
     let mut all: Vec<Contender> = Vec::new();
     for budget in BUDGETS {
         let folder = work.path().join(budget.to_string());
-        all.push(contenders::megarun(&folder, "", &programs, &guests(budget)));
+        all.push(contenders::megarun(
+            &folder,
+            &state,
+            "",
+            &programs,
+            &guests(budget),
+        ));
     }
-    all.extend(contenders::peers(work.path(), &all[0], &programs));
+    all.extend(contenders::peers(work.path(), &state, &all[0], &programs));
     let running: Vec<Running> = all.iter().map(Running::start).collect();
     // Now that each has its code.
     let names: Vec<String> = all.iter().map(name).collect();
@@ -105,7 +113,7 @@ fn init(contender: &Contender, round: usize) -> Duration {
     let (read, write) = pipe().expect("a pipe");
     let pid = contender.create(&SAYS, &id, write.into());
     let mut command = contender.command(&["start", &id]);
-    command.stdin(Stdio::null()).stdout(log());
+    command.stdin(Stdio::null()).stdout(contender.log());
     let started = Instant::now();
     let mut child = command.spawn().expect("the runtime starts");
     first_byte(read);

@@ -20,15 +20,26 @@ const PLACES: [&str; 4] = [
 /// places. Whether the program behind it may run is decided as for any other.
 pub fn strip(spec: &mut Spec) {
     let Some(at) = place(spec) else { return };
+    let rest = program(spec).to_vec();
     let mounts = spec.mounts().iter().flatten();
     let others = mounts.filter(|mount| mount.destination() != Path::new(at));
     let others = others.cloned().collect();
     spec.set_mounts(Some(others));
     if let Some(process) = spec.process() {
         let mut process = process.clone();
-        let rest = process.args().iter().flatten().skip(2).cloned().collect();
         process.set_args(Some(rest));
         spec.set_process(Some(process));
+    }
+}
+
+/// The arguments of the process without the init.
+pub fn program(spec: &Spec) -> &[String] {
+    let args = spec.process().as_ref();
+    let args = args.and_then(|process| process.args().as_deref());
+    let args = args.unwrap_or_default();
+    match place(spec) {
+        Some(_) => args.get(2..).unwrap_or_default(),
+        None => args,
     }
 }
 

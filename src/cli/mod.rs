@@ -3,6 +3,7 @@
 //! Options are those of crun and runc, so that engines can use this program in their place.
 
 mod limits;
+mod parse;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::report;
 pub use limits::{Limits, UpdateArgs};
+pub use parse::parse;
 
 /// OCI runtime whose containers execute only the signed programs of one WebAssembly module.
 #[derive(Debug, Parser)]

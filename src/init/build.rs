@@ -7,18 +7,21 @@ use oci_spec::runtime::Process;
 use rustix::fs::{Mode, OFlags};
 
 use super::channel::{Channel, Message};
-use super::request::Build;
-use super::{InitError, adopt_terminal, expect};
+use super::request::{Build, Received};
+use super::{Cgroups, InitError, adopt_terminal, expect};
 use crate::failure::Doing;
+use crate::sandbox::mounts::Step;
 use crate::sandbox::rootfs::{MountNamespace, Rootfs};
 use crate::sandbox::{credentials, devices, hooks, mounts, namespaces, network, sysctl, terminal};
 
 /// Makes everything of config.json that is not the process itself, and enters it.
 pub fn build(
     channel: &Channel,
-    build: Build,
+    cgroups: Cgroups<'_>,
+    mut build: Build,
     process: &Process,
     console: Option<&OwnedFd>,
+    received: &mut Received,
 ) -> Result<(), InitError> {
     // While the host's procfs is still there.
     credentials::set_oom_score(process)?;
@@ -28,11 +31,7 @@ pub fn build(
         false => MountNamespace::Own,
     };
     for (flag, namespace) in build.join {
-        namespaces::join(flag, &namespace.take("a namespace")?)?;
-    }
-    if build.new_cgroup_namespace {
-        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
-            .doing(|| "making a cgroup namespace")?;
+        namespaces::join(flag, &received.take(&namespace, "a namespace")?)?;
     }
     if build.loopback {
         network::loopback_up()?;
@@ -50,21 +49,33 @@ pub fn build(
         .doing(|| "opening the host's /dev/null")?;
     let propagation = build.rootfs_propagation.map_or(0, |(flag, _)| flag);
     let root = Rootfs::attach(
-        build.rootfs.take("the root file system")?,
+        received.take(&build.rootfs, "the root file system")?,
         &build.rootfs_path,
         mount_namespace,
         propagation,
     )?;
+    let first = build.mounts.iter().position(Step::waits_for_cgroups);
+    let later = build.mounts.split_off(first.unwrap_or(build.mounts.len()));
     for step in build.mounts {
-        mounts::attach::step(&root, step)?;
+        mounts::attach::step(&root, step, received)?;
+    }
+    cgroups.enter(received)?;
+    if build.new_cgroup_namespace {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
+            .doing(|| "making a cgroup namespace")?;
+    }
+    for step in later {
+        mounts::attach::step(&root, step, received)?;
     }
     if let Some(devices) = build.devices {
-        devices::make(&root, devices)?;
+        devices::make(&root, devices, received)?;
     }
     // As runc: an image's or a pod's working directory need not be there.
     root.make_dir(process.cwd())?;
-    channel.send(&Message::Mounted)?;
-    expect(channel, &Message::HooksDone)?;
+    if build.tells_mounted {
+        channel.send(&Message::Mounted)?;
+        expect(channel, &Message::HooksDone)?;
+    }
     hooks::run(
         "createContainer",
         &build.hooks,

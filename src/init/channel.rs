@@ -1,11 +1,16 @@
 //! The socket between a creator and the process it made: whole messages, and the news that the
 //! other side has died.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Doing, Failure};
@@ -23,8 +28,6 @@ pub enum Message {
     Ready,
     /// To the child: the container is on record, it need no longer die with its creator.
     Commit,
-    /// To the creator: it no longer does.
-    Independent,
     /// To the creator: it did not work.
     Failed {
         /// What did not.
@@ -36,10 +39,18 @@ pub enum Message {
 
 /// Longest message; longer error texts are cut.
 const MAX_MESSAGE: usize = 32 << 10;
+/// Most descriptors of one message; the kernel allows 253.
+const DESCRIPTORS: usize = 200;
 
 /// One end.
 #[derive(Debug)]
 pub struct Channel(OwnedFd);
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 impl Channel {
     /// Both ends.
@@ -57,11 +68,6 @@ impl Channel {
     /// The end with this descriptor.
     pub fn new(fd: OwnedFd) -> Self {
         Self(fd)
-    }
-
-    /// Its descriptor.
-    pub fn into_fd(self) -> OwnedFd {
-        self.0
     }
 
     /// Sends a message; `EPIPE` when the other side is gone.
@@ -82,6 +88,62 @@ impl Channel {
                 Ok(_) => return Ok(()),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(Failure::new("writing to the channel", error)),
+            }
+        }
+    }
+
+    /// Sends descriptors, as many messages as that takes.
+    pub fn send_descriptors(&self, fds: &[BorrowedFd<'_>]) -> Result<(), Failure> {
+        let mut rest = fds;
+        loop {
+            let (chunk, after) = rest.split_at(rest.len().min(DESCRIPTORS));
+            rest = after;
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            if !chunk.is_empty() {
+                control.push(SendAncillaryMessage::ScmRights(chunk));
+            }
+            let more = [u8::from(!rest.is_empty())];
+            let parts = [IoSlice::new(&more)];
+            rustix::io::retry_on_intr(|| {
+                rustix::net::sendmsg(&self.0, &parts, &mut control, SendFlags::NOSIGNAL)
+            })
+            .doing(|| "handing over descriptors")?;
+            if rest.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// All that the other side hands over; none when it is gone.
+    pub fn receive_descriptors(&self) -> Result<Option<Vec<OwnedFd>>, Failure> {
+        let mut received = Vec::new();
+        loop {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let mut more = [0];
+            let message = rustix::io::retry_on_intr(|| {
+                let mut parts = [IoSliceMut::new(&mut more)];
+                rustix::net::recvmsg(&self.0, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)
+            });
+            let message = match message {
+                Err(Errno::CONNRESET) => return Ok(None),
+                message => message.doing(|| "taking over descriptors")?,
+            };
+            if message.bytes == 0 {
+                return Ok(None);
+            }
+            if message.flags.contains(ReturnFlags::CTRUNC) {
+                // What this process may have open ended before the list did.
+                return Err(Failure::new("taking over descriptors", Errno::MFILE));
+            }
+            for message in control.drain() {
+                if let RecvAncillaryMessage::ScmRights(fds) = message {
+                    received.extend(fds);
+                }
+            }
+            if more == [0] {
+                return Ok(Some(received));
             }
         }
     }
@@ -137,6 +199,24 @@ mod tests {
         assert!(b.is_closed());
         assert_eq!(b.receive().unwrap(), None);
         assert!(b.send(&Message::Ready).unwrap_err().is(Errno::PIPE));
+    }
+
+    #[test]
+    fn descriptors_arrive_in_order_however_many() {
+        let (a, b) = Channel::pair().unwrap();
+        let files: Vec<_> = (0..DESCRIPTORS + 3)
+            .map(|_| tempfile::tempfile().unwrap())
+            .collect();
+        let fds: Vec<_> = files.iter().map(AsFd::as_fd).collect();
+        a.send_descriptors(&fds).unwrap();
+        let inode = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).unwrap().st_ino;
+        let received = b.receive_descriptors().unwrap().unwrap();
+        let arrived: Vec<_> = received.iter().map(|fd| inode(fd.as_fd())).collect();
+        assert_eq!(arrived, fds.iter().map(|fd| inode(*fd)).collect::<Vec<_>>());
+        a.send_descriptors(&[]).unwrap();
+        assert!(b.receive_descriptors().unwrap().unwrap().is_empty());
+        drop(a);
+        assert!(b.receive_descriptors().unwrap().is_none());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use vkernel::fs::{Root, SetupError, Vfs};
 use vkernel::kernel::{ExitStatus, Kernel, KernelConfig, KernelError, Limits, ProcessSpec};
 use vkernel::plan::{Plan, PlanError};
 
-use super::request::Guest;
+use super::request::{Guest, Received};
 use crate::failure::{Doing, Failure};
 
 /// Why the program could not run.
@@ -62,14 +62,22 @@ pub struct Program {
 
 impl Program {
     /// Loads the code. Runs with the rights of the container's creator, in the container's root.
-    pub fn new(guest: Guest, process: &Process, passed: Vec<OwnedFd>) -> Result<Self, GuestError> {
+    pub fn new(
+        guest: Guest,
+        process: &Process,
+        passed: Vec<OwnedFd>,
+        received: &mut Received,
+    ) -> Result<Self, GuestError> {
         let mut plan = Vec::new();
-        File::from(guest.plan.take("the plan")?)
+        File::from(received.take(&guest.plan, "the plan")?)
             .read_to_end(&mut plan)
             .doing(|| "reading the container's plan")?;
-        let artifact = guest.artifact.take("the compiled code")?;
+        let artifact = received.take(&guest.artifact, "the compiled code")?;
         let audit: Box<dyn AuditSink> = match guest.audit {
-            Some(file) => Box::new(JsonLines::new(File::from(file.take("the audit file")?))),
+            Some(file) => {
+                let file = received.take(&file, "the audit file")?;
+                Box::new(JsonLines::new(File::from(file)))
+            }
             None => Box::new(Discard),
         };
         let kernel = Kernel::new(KernelConfig {
@@ -85,7 +93,7 @@ impl Program {
         Ok(Self {
             kernel,
             spec: spec(process, guest.tool, passed)?,
-            asked: guest.asked.take("the socket of `megarun ps`")?,
+            asked: received.take(&guest.asked, "the socket of `megarun ps`")?,
         })
     }
 

@@ -33,7 +33,7 @@ use channel::{Channel, Message};
 use guest::GuestError;
 use native::NativeError;
 use prepared::Prepared;
-use request::{Entry, Handed, Payload, ProcessRequest, Request};
+use request::{Entry, Handed, Payload, Received, Request};
 
 /// Why the process could not become the container's.
 #[derive(Debug, Error)]
@@ -72,22 +72,15 @@ impl InitError {
 }
 
 /// Runs as the process inside. Returns its exit code.
-pub fn main(request: &str) -> u8 {
-    let request = match read_request(request) {
-        Ok(request) => request,
+pub fn main(channel: &str) -> u8 {
+    let channel = match open_channel(channel) {
+        Ok(channel) => channel,
         Err(error) => {
             eprintln!("megarun init: {error}");
             return 1;
         }
     };
-    let channel = match request.channel.take("the channel") {
-        Ok(fd) => Channel::new(fd),
-        Err(error) => {
-            eprintln!("megarun init: {error}");
-            return 1;
-        }
-    };
-    match run(&channel, request.entry, request.process) {
+    match receive(&channel).and_then(|(request, received)| run(&channel, request, received)) {
         Ok(Ready { prepared, fifo }) => {
             // The creator is not this process's business any more.
             drop(channel);
@@ -113,8 +106,13 @@ struct Ready {
     fifo: Option<OwnedFd>,
 }
 
-fn run(channel: &Channel, entry: Entry, process: ProcessRequest) -> Result<Ready, InitError> {
-    die_with_creator(channel)?;
+fn run(channel: &Channel, request: Request, mut received: Received) -> Result<Ready, InitError> {
+    let received = &mut received;
+    let (entry, process) = (request.entry, request.process);
+    let cgroups = Cgroups {
+        channel,
+        tasks: request.cgroups,
+    };
     let runs = match process.payload {
         Payload::Native(_) => Runs::Native,
         Payload::Sandbox | Payload::Guest(_) => Runs::Guests,
@@ -123,44 +121,71 @@ fn run(channel: &Channel, entry: Entry, process: ProcessRequest) -> Result<Ready
     // Everything below is done with the names the creator knows; nothing comes from the guest.
     let console = process
         .console
-        .clone()
-        .map(|fd| fd.take("the console socket"))
+        .as_ref()
+        .map(|fd| received.take(fd, "the console socket"))
         .transpose()?;
     let preserved = preserved(process.preserved)?;
     let fifo = match entry {
         Entry::Build(build) => {
-            let fifo = build.fifo.clone().take("the fifo")?;
-            build::build(channel, *build, &process.config, console.as_ref())?;
+            let fifo = received.take(&build.fifo, "the fifo")?;
+            build::build(
+                channel,
+                cgroups,
+                *build,
+                &process.config,
+                console.as_ref(),
+                received,
+            )?;
             Some(fifo)
         }
         Entry::Join(join) => {
-            join::join(join, &process.config, console.as_ref())?;
+            cgroups.enter(received)?;
+            join::join(&join, &process.config, console.as_ref(), received)?;
             None
         }
     };
     drop(console);
     enter_working_directory(&process.config)?;
     take_name(&process.config);
-    let compile = match runs {
-        Runs::Native => seccomp::compile,
-        Runs::Guests => seccomp::compile_for_guests,
-    };
-    let filter = process.seccomp.as_ref().map(compile).transpose()?;
+    let filter = process.filter.as_ref();
+    let filter = filter.map(|filter| read_filter(filter, received));
+    let filter = filter.transpose()?;
     if let Some(domain) = process.personality {
         personality::set(domain).doing(|| "setting linux.personality")?;
     }
     // Before the user changes: a process that has changed it may not read its own page map.
-    let mut prepared = Prepared::new(process.payload, &process.config, preserved)?;
+    let mut prepared = Prepared::new(process.payload, &process.config, preserved, received)?;
     confine(channel, &process.config, labels, filter, &mut prepared)?;
     // As the user who will run it: what that user may not read, it may not execute.
     prepared.check()?;
     wait::block_signals()?;
-    channel.send(&Message::Ready)?;
-    expect(channel, &Message::Commit)?;
+    // From here on its creator's death is told by the channel's end, until the container is on
+    // record.
     rustix::process::set_parent_process_death_signal(None)
         .doing(|| "no longer dying with the creator")?;
-    channel.send(&Message::Independent)?;
+    channel.send(&Message::Ready)?;
+    expect(channel, &Message::Commit)?;
     Ok(Ready { prepared, fifo })
+}
+
+/// The container's cgroups, which are made while the process inside does what is no matter of
+/// theirs.
+pub struct Cgroups<'a> {
+    channel: &'a Channel,
+    tasks: Vec<Handed>,
+}
+
+impl Cgroups<'_> {
+    /// Waits until they are there, and enters those that the clone did not.
+    pub fn enter(self, received: &mut Received) -> Result<(), InitError> {
+        let later = self.channel.receive_descriptors()?;
+        received.followed(later.ok_or(InitError::Orphaned)?);
+        for tasks in &self.tasks {
+            let tasks = received.take(tasks, "a cgroup's tasks")?;
+            rustix::io::write(&tasks, b"0").doing(|| "joining a cgroup")?;
+        }
+        Ok(())
+    }
 }
 
 /// Lists of processes show the guest's program: its file's name, as after an exec.
@@ -253,30 +278,52 @@ fn adopt_terminal(slave: Option<&OwnedFd>) -> Result<(), Failure> {
     slave.map_or(Ok(()), terminal::adopt)
 }
 
-fn read_request(number: &str) -> Result<Request, InitError> {
-    let wrong = |reason: &dyn std::fmt::Display| InitError::Request(reason.to_string());
-    let number: i32 = number.parse().map_err(|error| wrong(&error))?;
-    let fd = fds::adopt(number, "the request")?;
+fn open_channel(number: &str) -> Result<Channel, InitError> {
+    let number = number.parse().map_err(|error| wrong(&error))?;
+    Ok(Channel::new(fds::adopt(number, "the channel")?))
+}
+
+fn wrong(reason: &dyn std::fmt::Display) -> InitError {
+    InitError::Request(reason.to_string())
+}
+
+/// Waits for what to do, and for what it takes.
+fn receive(channel: &Channel) -> Result<(Request, Received), InitError> {
+    die_with_creator(channel)?;
+    let received = channel.receive_descriptors()?;
+    let mut fds = received.ok_or(InitError::Orphaned)?.into_iter();
+    let request = fds.next().ok_or_else(|| wrong(&"it is not there"))?;
     // Only what this program made itself: a memory file that nobody can change any more.
-    let seals = rustix::fs::fcntl_get_seals(fd.as_fd()).map_err(|error| wrong(&error))?;
+    let seals = rustix::fs::fcntl_get_seals(request.as_fd()).map_err(|error| wrong(&error))?;
     if !seals.contains(rustix::fs::SealFlags::WRITE) {
         return Err(wrong(&"it is not sealed"));
     }
-    let mut file = File::from(fd);
+    let mut file = File::from(request);
     let mut bytes = Vec::new();
     file.rewind()
         .and_then(|()| file.read_to_end(&mut bytes))
         .map_err(|error| wrong(&error))?;
-    serde_json::from_slice(&bytes).map_err(|error| wrong(&error))
+    let request = serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?;
+    Ok((request, Received::new(fds)))
 }
 
-/// Hands a request to the child as a sealed memory file.
-pub fn write_request(request: &Request) -> Result<OwnedFd, Failure> {
+fn read_filter(filter: &Handed, received: &mut Received) -> Result<Program, InitError> {
+    let mut bytes = Vec::new();
+    File::from(received.take(filter, "the seccomp filter")?)
+        .read_to_end(&mut bytes)
+        .doing(|| "reading the seccomp filter")?;
+    Program::from_bytes(&bytes).ok_or_else(|| wrong(&"its seccomp filter is cut"))
+}
+
+/// Sends a request, with what is handed over.
+pub fn send_request(
+    channel: &Channel,
+    request: &Request,
+    given: &[OwnedFd],
+) -> Result<(), Failure> {
     let bytes = serde_json::to_vec(request).expect("a request has no maps with keys that fail");
-    crate::bundle::sealed::seal("request", &bytes)
-}
-
-/// For [`request`]'s users: the descriptor of the channel's child end.
-pub fn hand_channel(channel: Channel, handing: &mut request::Handing) -> Handed {
-    handing.give(channel.into_fd())
+    let sealed = crate::bundle::sealed::seal("request", &bytes)?;
+    let given = given.iter().map(AsFd::as_fd);
+    let fds: Vec<_> = [sealed.as_fd()].into_iter().chain(given).collect();
+    channel.send_descriptors(&fds)
 }

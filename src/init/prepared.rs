@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use oci_spec::runtime::Process;
 
-use super::request::Payload;
+use super::request::{Payload, Received};
 use super::{InitError, guest, native, wait};
 
 /// Ready to run.
@@ -24,12 +24,13 @@ impl Prepared {
         payload: Payload,
         process: &Process,
         passed: Vec<OwnedFd>,
+        received: &mut Received,
     ) -> Result<Self, InitError> {
         Ok(match payload {
             Payload::Sandbox => Self::Sandbox,
-            Payload::Guest(guest) => {
-                Self::Guest(Box::new(guest::Program::new(guest, process, passed)?))
-            }
+            Payload::Guest(guest) => Self::Guest(Box::new(guest::Program::new(
+                guest, process, passed, received,
+            )?)),
             Payload::Native(native) => {
                 Self::Native(Box::new(native::Program::new(native, process, passed)?))
             }

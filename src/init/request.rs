@@ -1,54 +1,101 @@
-//! What the runtime asks of the process it made. Travels through a memory file across the
-//! child's exec; descriptors travel by number.
+//! What the runtime asks of the process it made. Travels as a memory file through the channel,
+//! with every descriptor that the process gets.
 
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 
-use oci_spec::runtime::{Hook, LinuxPersonalityDomain, LinuxSeccomp, Process};
+use oci_spec::runtime::{Hook, LinuxPersonalityDomain, Process};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::sandbox::devices::Device;
 use crate::sandbox::mounts::Step;
-use crate::sys::fds;
+use rustix::io::Errno;
 
-/// A descriptor that the child inherits, by its number.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Handed(RawFd);
-
-impl Handed {
-    /// Takes it over in the child. Each is taken once.
-    pub fn take(self, what: &str) -> Result<OwnedFd, Failure> {
-        fds::adopt(self.0, what)
-    }
+/// A descriptor that is handed over: which of them it is.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Handed {
+    /// Of those that go with the request.
+    Now(usize),
+    /// Of those that follow it, when the container's cgroups are made.
+    Later(usize),
 }
 
-/// The parent's side: keeps what is handed over open until the child has its copy.
-#[derive(Debug, Default)]
+/// Opens what does not exist yet.
+type Opening = Box<dyn FnOnce() -> Result<OwnedFd, Failure>>;
+
+/// The parent's side: keeps what is handed over open until it is sent.
+#[derive(Default)]
 pub struct Handing {
     given: Vec<OwnedFd>,
+    later: Vec<Opening>,
 }
 
 impl Handing {
     /// Hands a descriptor to the child.
     pub fn give(&mut self, fd: OwnedFd) -> Handed {
-        let number = fd.as_raw_fd();
         self.given.push(fd);
-        Handed(number)
+        Handed::Now(self.given.len() - 1)
     }
 
-    /// Everything handed over so far.
-    pub fn given(&self) -> &[OwnedFd] {
-        &self.given
+    /// Hands over what can be opened when the container's cgroups are made.
+    pub fn give_later(
+        &mut self,
+        open: impl FnOnce() -> Result<OwnedFd, Failure> + 'static,
+    ) -> Handed {
+        self.later.push(Box::new(open));
+        Handed::Later(self.later.len() - 1)
+    }
+
+    /// What goes with the request.
+    pub fn take_given(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.given)
+    }
+
+    /// What follows it.
+    pub fn open_later(self) -> Result<Vec<OwnedFd>, Failure> {
+        self.later.into_iter().map(|open| open()).collect()
+    }
+}
+
+/// The child's side: what has come.
+#[derive(Debug, Default)]
+pub struct Received {
+    now: Vec<Option<OwnedFd>>,
+    later: Vec<Option<OwnedFd>>,
+}
+
+impl Received {
+    /// All that came with the request, in the order in which it was handed over.
+    pub fn new(now: impl Iterator<Item = OwnedFd>) -> Self {
+        Self {
+            now: now.map(Some).collect(),
+            later: Vec::new(),
+        }
+    }
+
+    /// What has followed.
+    pub fn followed(&mut self, later: Vec<OwnedFd>) {
+        self.later = later.into_iter().map(Some).collect();
+    }
+
+    /// Takes one of them over. Each is taken once.
+    pub fn take(&mut self, handed: &Handed, what: &str) -> Result<OwnedFd, Failure> {
+        let fd = match handed {
+            Handed::Now(at) => self.now.get_mut(*at),
+            Handed::Later(at) => self.later.get_mut(*at),
+        };
+        let fd = fd.and_then(Option::take);
+        fd.ok_or_else(|| Failure::new(format!("taking over {what}"), Errno::BADF))
     }
 }
 
 /// The whole request.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Request {
-    /// The child's end of the channel to its creator.
-    pub channel: Handed,
+    /// The `tasks` files of its v1 cgroups, which it writes itself into.
+    pub cgroups: Vec<Handed>,
     /// How the child comes to be in the container.
     pub entry: Entry,
     /// What it becomes there.
@@ -97,6 +144,8 @@ pub struct Build {
     pub domainname: Option<String>,
     /// `linux.sysctl`, checked.
     pub sysctl: Vec<(String, String)>,
+    /// Whether the creator has something to do when all is mounted.
+    pub tells_mounted: bool,
     /// `createContainer` hooks.
     pub hooks: Vec<Hook>,
     /// The state document for them.
@@ -119,8 +168,8 @@ pub struct Join {
 pub struct ProcessRequest {
     /// config.json's process, or exec's.
     pub config: Process,
-    /// `linux.seccomp`.
-    pub seccomp: Option<LinuxSeccomp>,
+    /// `linux.seccomp`, compiled.
+    pub filter: Option<Handed>,
     /// Where to send the terminal's master side.
     pub console: Option<Handed>,
     /// `linux.personality`.
@@ -170,15 +219,15 @@ pub struct Guest {
     pub tool: Option<String>,
 }
 
-/// Variable that makes this program the process inside a container: the number of the request's
-/// descriptor. The arguments are free for what lists of processes show: the guest's own.
+/// Variable that makes this program the process inside a container: the number of its end of the
+/// channel. The arguments are free for what lists of processes show: the guest's own.
 pub const VARIABLE: &str = "_MEGARUN_INIT";
 
 /// Most bytes of the guest's arguments that lists of processes show.
 const LONGEST_TITLE: usize = 4096;
 
 /// The environment of the process inside, and its arguments: those of `process`.
-pub fn command_line(request: RawFd, process: &[String]) -> (CString, Vec<CString>) {
+pub fn command_line(channel: RawFd, process: &[String]) -> (CString, Vec<CString>) {
     let mut length = 0;
     let mut title: Vec<CString> = process
         .iter()
@@ -191,7 +240,7 @@ pub fn command_line(request: RawFd, process: &[String]) -> (CString, Vec<CString
     if title.is_empty() {
         title.push(c"megarun".to_owned());
     }
-    let variable = CString::new(format!("{VARIABLE}={request}"));
+    let variable = CString::new(format!("{VARIABLE}={channel}"));
     (
         variable.expect("a name and a number hold no zero byte"),
         title,
@@ -201,6 +250,22 @@ pub fn command_line(request: RawFd, process: &[String]) -> (CString, Vec<CString
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_handed_over_is_taken_once() {
+        let file = || std::fs::File::open("/dev/null").unwrap().into();
+        let mut handing = Handing::default();
+        let (first, second) = (handing.give(file()), handing.give(file()));
+        let later = handing.give_later(move || Ok(file()));
+        let mut received = Received::new(handing.take_given().into_iter());
+        assert!(received.take(&second, "it").is_ok() && received.take(&first, "it").is_ok());
+        assert!(received.take(&later, "it").is_err());
+        received.followed(handing.open_later().unwrap());
+        assert!(received.take(&later, "it").is_ok());
+        let message = received.take(&first, "the plan").unwrap_err().to_string();
+        assert!(message.starts_with("taking over the plan"), "{message}");
+        assert!(Received::default().take(&first, "it").is_err());
+    }
 
     #[test]
     fn lists_show_the_guests_arguments_as_far_as_they_fit() {

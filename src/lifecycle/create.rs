@@ -6,25 +6,20 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use oci_spec::runtime::{Linux, LinuxPersonalityDomain};
-use vkernel::artifact::Artifact;
-
 use super::LifecycleError;
-use super::plan::{Plan, deprecated_prestart};
+use super::payload::{self, Payload};
+use super::plan::{Plan, deprecated_prestart, follows_mounting};
 use super::spawn::{self, Inside, Spawn};
-use crate::bundle::artifact;
 use crate::bundle::config::Bundle;
-use crate::bundle::locate::LocateError;
-use crate::bundle::megabinary::{self, VerifiedCode, VerifyError};
+use crate::bundle::megabinary::VerifiedCode;
 use crate::bundle::{engine_init, sealed, supported};
-use crate::config::{Native, NodeConfig, trust};
+use crate::config::NodeConfig;
 use crate::container::record::PayloadRecord;
 use crate::container::store::{self, Locked};
 use crate::container::{
     ContainerDir, ContainerId, Intent, Record, Status, Store, StoreError, record,
 };
-use crate::failure::Doing;
-use crate::init;
+use crate::failure::{Doing, Failure};
 use crate::init::channel::Message;
 use crate::init::request::{self, Entry, Guest, Handing, ProcessRequest, Request};
 use crate::sandbox::cgroup::{CgroupPaths, Manager};
@@ -62,76 +57,25 @@ pub enum Console {
     Relayed(OwnedFd),
 }
 
-/// What a container is to run, before anything of it is made.
-enum Payload {
-    /// Nothing: a pod's sandbox.
-    Sandbox,
-    /// Verified code, and compiled.
-    Code {
-        code: Box<VerifiedCode>,
-        compiled: Artifact,
-    },
-    /// Programs of the root file system.
-    Native,
-}
-
-impl Payload {
-    /// Looks for a megabinary and verifies it. One that is there must hold, also where native code
-    /// is allowed; one that is not there is a reason to run native code only where it is.
-    fn of(bundle: &Bundle, node: &NodeConfig) -> Result<Self, LifecycleError> {
-        // Without a process it waits for a `start` that fails.
-        if supported::is_sandbox(&bundle.spec) || bundle.spec.process().is_none() {
-            return Ok(Self::Sandbox);
-        }
-        let policy = trust::policy(node)?;
-        let code = match megabinary::verify(&bundle.path, &bundle.rootfs, &policy) {
-            Err(VerifyError::Locate(LocateError::Missing { .. }))
-                if node.native == Native::Allow =>
-            {
-                return Ok(Self::Native);
-            }
-            verified => Box::new(verified?),
-        };
-        let compiled = artifact::obtain(&code.wasm, &code.id, node)?;
-        Ok(Self::Code { code, compiled })
-    }
-
-    fn record(&self) -> PayloadRecord {
-        match self {
-            Self::Sandbox => PayloadRecord::Sandbox,
-            Self::Code { code, .. } => PayloadRecord::Megabinary(code.record.clone()),
-            Self::Native => PayloadRecord::Native,
-        }
-    }
-}
-
-/// What config.json says about the execution domain.
-pub fn personality(linux: Option<&Linux>) -> Option<LinuxPersonalityDomain> {
-    let personality = linux.and_then(|linux| linux.personality().as_ref());
-    personality.map(|personality| personality.domain())
-}
-
-fn native(record: &Record) -> request::Native {
-    let hooks = record.config.hooks().as_ref();
-    request::Native {
-        hooks: hooks
-            .and_then(|hooks| hooks.start_container().clone())
-            .unwrap_or_default(),
-        state: document(record, Status::Created),
-    }
-}
-
 /// The container is made and waits for `start`. Returns a pidfd of its process.
 pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     // Nothing of the host changes before all of this has held.
     let mut bundle = Bundle::load(&request.bundle, request.config.as_deref())?;
     let mut plan = Plan::new(&bundle.spec, &request.id, request.cgroups)?;
     let console = console(&bundle, request.console)?;
+    // The program may yet turn out not to hold; a process that waits is nothing of the host's.
+    let early = match plan.cgroup.v2.is_none() && plan.cgroup.unit.is_none() {
+        true => Some(spawn(&bundle, &plan, request.preserved)?),
+        // It is cloned into its cgroup.
+        false => None,
+    };
     let payload = Payload::of(&bundle, request.node)?;
     if !matches!(payload, Payload::Native) {
         supported::without_native(&bundle.spec)?;
         engine_init::strip(&mut bundle.spec);
     }
+
+    let filter = payload::filter(bundle.spec.linux().as_ref(), payload.runs())?;
 
     let (dir, lock) = request.store.create(&request.id, clear_left)?;
     let mut unmade = Unmade {
@@ -142,7 +86,6 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
         _lock: lock,
     };
     let mut handing = Handing::default();
-    let (channel, child_channel) = spawn::channel(&mut handing)?;
     let payload_record = payload.record();
     let (guest, asked) = match payload {
         Payload::Code { code, compiled } => {
@@ -163,37 +106,65 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     // A scope ends with its holder, and that with this process: only one that was made is this
     // container's to stop.
     let holder = plan.start_unit()?;
-    unmade.intent = plan.cgroup.intent();
-    dir.write_intent(&unmade.intent)?;
-    unmade.intent = plan.cgroup.make()?;
-    dir.write_intent(&unmade.intent)?;
-    if plan.cgroup != CgroupPaths::default() {
-        plan.cgroup.apply(&plan.resources, true)?;
-    }
-
+    let (inside, made) = match early {
+        Some(inside) => (inside, false),
+        None => {
+            make_cgroups(&plan, &mut unmade)?;
+            (spawn(&bundle, &plan, request.preserved)?, true)
+        }
+    };
+    // Its process is in the scope now.
+    drop(holder);
     let mut record = new_record(&request.id, &bundle, &plan, payload_record);
+    record.process = inside.process;
     let creating = document(&record, Status::Creating);
     let build = plan.build(&bundle, &dir, creating, &mut handing)?;
     let process = bundle.spec.process().clone();
     let process = process.unwrap_or_else(supported::no_process);
-    let title = process.args().clone().unwrap_or_default();
     let linux = bundle.spec.linux().as_ref();
-    let inside_request = init::write_request(&Request {
-        channel: child_channel,
+    let what = Request {
+        cgroups: plan.cgroup.hand_tasks(&mut handing),
         entry: Entry::Build(Box::new(build)),
         process: ProcessRequest {
             config: process,
-            seccomp: linux.and_then(|linux| linux.seccomp().clone()),
+            filter: payload::hand_filter(filter, &mut handing)?,
             console: console.map(|console| handing.give(console)),
-            personality: personality(linux),
+            personality: payload::personality(linux),
             preserved: request.preserved,
             payload: match (guest, &record.payload) {
                 (Some(guest), _) => request::Payload::Guest(guest),
-                (None, PayloadRecord::Native) => request::Payload::Native(native(&record)),
+                (None, PayloadRecord::Native) => request::Payload::Native(payload::native(&record)),
                 (None, _) => request::Payload::Sandbox,
             },
         },
-    })?;
+    };
+    inside.request(&what, &mut handing)?;
+    // While it mounts.
+    if !made {
+        make_cgroups(&plan, &mut unmade)?;
+    }
+    inside.cgroups_are_made(handing)?;
+    if let Some(asked) = asked {
+        asked.belongs_to(inside.process.pid)?;
+    }
+    finish(&request.pid_file, &bundle, record, inside, &mut unmade)
+}
+
+/// Makes the cgroups with their limits. What is about to be made is on record before it is, and
+/// what was made before anybody enters it.
+fn make_cgroups(plan: &Plan, unmade: &mut Unmade<'_>) -> Result<(), LifecycleError> {
+    unmade.intent = plan.cgroup.intent();
+    unmade.dir.write_intent(&unmade.intent)?;
+    unmade.intent = plan.cgroup.make()?;
+    unmade.dir.write_intent(&unmade.intent)?;
+    if plan.cgroup != CgroupPaths::default() {
+        plan.cgroup.apply(&plan.resources, true)?;
+    }
+    Ok(())
+}
+
+/// The process inside, waiting to be told what to do.
+fn spawn(bundle: &Bundle, plan: &Plan, preserved: u32) -> Result<Inside, LifecycleError> {
     for (flag, path) in &plan.namespaces.join {
         if *flag == libc::CLONE_NEWPID as u32 {
             let namespace = std::fs::File::open(path)
@@ -202,27 +173,14 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
         }
     }
     let user_namespace = plan.namespaces.makes(libc::CLONE_NEWUSER);
-    let inside = spawn::spawn(Spawn {
+    spawn::spawn(&Spawn {
         // A cgroup namespace is made from inside, once its process is in its cgroup.
         namespaces: plan.namespaces.new & !(libc::CLONE_NEWCGROUP as u32),
-        cgroup_v1: plan.cgroup.open_v1_tasks()?,
         cgroup_v2: plan.cgroup.open_v2()?,
         mappings: user_namespace.then_some((plan.uids.as_slice(), plan.gids.as_slice())),
-        handing: &handing,
-        preserved: request.preserved,
-        request: inside_request,
-        title: &title,
-        channel,
-    })?;
-    // Its process is in the scope now. The child has its own of what is handed over: with these
-    // closed, each side notices the end of the other.
-    drop(holder);
-    drop(handing);
-    record.process = inside.process;
-    if let Some(asked) = asked {
-        asked.belongs_to(inside.process.pid)?;
-    }
-    finish(&request.pid_file, &bundle, record, inside, &mut unmade)
+        preserved,
+        title: engine_init::program(&bundle.spec),
+    })
 }
 
 /// From the clone to a container that waits: hooks, record, pid file, in the order in which a
@@ -234,11 +192,32 @@ fn finish(
     inside: Inside,
     unmade: &mut Unmade<'_>,
 ) -> Result<OwnedFd, LifecycleError> {
-    inside.expect(&Message::Mounted)?;
-    let state = document(&record, Status::Creating);
-    unmade.poststop = Some((record.poststop.clone(), document(&record, Status::Stopped)));
+    if follows_mounting(&bundle.spec) {
+        inside.expect(&Message::Mounted)?;
+        run_runtime_hooks(bundle, &record, unmade)?;
+        inside.send(&Message::HooksDone)?;
+    }
+    inside.expect(&Message::Ready)?;
+    record.created = record::rfc3339(SystemTime::now());
+    if let Some(path) = pid_file {
+        write_pid_file(path, record.process.pid)?;
+    }
+    unmade.dir.write_record(&record)?;
+    let pidfd = inside.release()?;
+    unmade.keep = true;
+    Ok(pidfd)
+}
+
+/// The hooks between mounting and the change of the root.
+fn run_runtime_hooks(
+    bundle: &Bundle,
+    record: &Record,
+    unmade: &mut Unmade<'_>,
+) -> Result<(), LifecycleError> {
+    let state = document(record, Status::Creating);
+    unmade.poststop = Some((record.poststop.clone(), document(record, Status::Stopped)));
     // From before there was `creating`: its programs know `created` alone.
-    let created = document(&record, Status::Created);
+    let created = document(record, Status::Created);
     hooks::run(
         "prestart",
         deprecated_prestart(&bundle.spec),
@@ -253,16 +232,7 @@ fn finish(
         &state,
         &bundle.path,
     )?;
-    inside.send(&Message::HooksDone)?;
-    inside.expect(&Message::Ready)?;
-    record.created = record::rfc3339(SystemTime::now());
-    if let Some(path) = pid_file {
-        write_pid_file(path, record.process.pid)?;
-    }
-    unmade.dir.write_record(&record)?;
-    let pidfd = inside.release()?;
-    unmade.keep = true;
-    Ok(pidfd)
+    Ok(())
 }
 
 /// Everything made so far; removed when dropped unless it is to be kept.
@@ -411,6 +381,14 @@ pub fn write_pid_file(path: &Path, pid: i32) -> Result<(), LifecycleError> {
     let doing = || format!("writing --pid-file `{}`", path.display());
     let mut file = std::fs::File::create(&temporary).doing(doing)?;
     file.write_all(pid.to_string().as_bytes()).doing(doing)?;
+    // A file system on disk writes out at once what is renamed over a file, which costs more than
+    // all else of this.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failure::new(doing(), error).into());
+        }
+        _ => {}
+    }
     std::fs::rename(&temporary, path).doing(doing)?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, Process, Us
 use rustix::fs::{Mode, OFlags};
 
 use super::create::{open_audit, write_pid_file};
+use super::payload::{filter, hand_filter, personality};
 use super::spawn::{self, Spawn};
 use super::start::load;
 use super::{LifecycleError, create};
@@ -18,9 +19,9 @@ use crate::container::record::PayloadRecord;
 use crate::container::store::PLAN;
 use crate::container::{ContainerDir, ContainerId, ProcessId, Record, Store, StoreError};
 use crate::failure::Doing;
-use crate::init;
 use crate::init::channel::Message;
 use crate::init::request::{self, Entry, Guest, Handing, Join, Payload, ProcessRequest, Request};
+use crate::sandbox::credentials::Runs;
 use crate::sandbox::labels::Modules;
 use crate::sandbox::{namespaces, terminal};
 
@@ -111,20 +112,31 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
         (false, _) => None,
     };
 
-    let mut handing = Handing::default();
-    let (channel, child_channel) = spawn::channel(&mut handing)?;
-    let (payload, asked) = payload(&dir, &record, request.node, &request.id, tool, &mut handing)?;
     let not_running = || LifecycleError::NotRunning {
         id: request.id.clone(),
         status: crate::container::Status::Stopped,
     };
     let container = record.process.open().map_err(|_| not_running())?;
-    let namespaces = namespaces::foreign(record.process.pid)?;
-    if namespaces & libc::CLONE_NEWPID as u32 != 0 {
-        namespaces::join(libc::CLONE_NEWPID as u32, &container)?;
+    let for_children = libc::CLONE_NEWPID as u32;
+    if namespaces::foreign_of(record.process.pid, for_children)? != 0 {
+        namespaces::join(for_children, &container)?;
     }
+    let inside = spawn::spawn(&Spawn {
+        namespaces: 0,
+        cgroup_v2: record.cgroup.open_v2()?,
+        mappings: None,
+        preserved: request.preserved,
+        title: process.args().as_deref().unwrap_or_default(),
+    })?;
+    let mut handing = Handing::default();
+    let (payload, asked) = payload(&dir, &record, request.node, &request.id, tool, &mut handing)?;
+    let namespaces = namespaces::foreign(record.process.pid)?;
     let linux = record.config.linux().as_ref();
-    let seccomp = linux.and_then(|linux| linux.seccomp().clone());
+    let runs = match record.payload {
+        PayloadRecord::Native => Runs::Native,
+        _ => Runs::Guests,
+    };
+    let filter = filter(linux, runs)?;
     let root = format!("/proc/{}/root", record.process.pid);
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     // Its own, since the pidfd is joined afterwards: then it lives.
@@ -132,9 +144,8 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
         .doing(|| "opening the container's root directory")?;
     let root = handing.give(root);
     let pidfd = handing.give(container);
-    let title = process.args().clone().unwrap_or_default();
-    let inside_request = init::write_request(&Request {
-        channel: child_channel,
+    let what = Request {
+        cgroups: record.cgroup.hand_tasks(&mut handing),
         entry: Entry::Join(Join {
             pidfd,
             root,
@@ -142,25 +153,15 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
         }),
         process: ProcessRequest {
             config: process,
-            seccomp,
+            filter: hand_filter(filter, &mut handing)?,
             console: console.map(|console| handing.give(console)),
-            personality: create::personality(linux),
+            personality: personality(linux),
             preserved: request.preserved,
             payload,
         },
-    })?;
-    let inside = spawn::spawn(Spawn {
-        namespaces: 0,
-        cgroup_v1: record.cgroup.open_v1_tasks()?,
-        cgroup_v2: record.cgroup.open_v2()?,
-        mappings: None,
-        handing: &handing,
-        preserved: request.preserved,
-        request: inside_request,
-        title: &title,
-        channel,
-    })?;
-    drop(handing);
+    };
+    inside.request(&what, &mut handing)?;
+    inside.cgroups_are_made(handing)?;
     let process = inside.process;
     if let Some(asked) = asked {
         asked.belongs_to(process.pid)?;

@@ -5,6 +5,7 @@ pub mod create;
 pub mod delete;
 pub mod exec;
 pub mod foreground;
+pub mod payload;
 pub mod plan;
 pub mod signal;
 pub mod spawn;

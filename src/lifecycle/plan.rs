@@ -91,9 +91,6 @@ impl Plan {
                 hooks::check(kind, list)?;
             }
         }
-        if let Some(profile) = linux.seccomp() {
-            crate::seccomp::compile(profile)?;
-        }
         let resources = linux.resources().clone().unwrap_or_default();
         let cgroups_path = linux.cgroups_path().as_deref();
         let mut cgroup = match manager {
@@ -212,6 +209,7 @@ impl Plan {
             hostname: name(spec.hostname()),
             domainname: name(spec.domainname()),
             sysctl: self.sysctl.clone(),
+            tells_mounted: follows_mounting(spec),
             hooks: spec
                 .hooks()
                 .as_ref()
@@ -241,6 +239,16 @@ fn rootfs(bundle: &Bundle, propagation: Option<(u64, bool)>) -> Result<OwnedFd, 
     Ok(tree)
 }
 
+/// Whether create has hooks to run when all is mounted, or to run for a container that got so far.
+pub fn follows_mounting(spec: &Spec) -> bool {
+    let Some(hooks) = spec.hooks() else {
+        return false;
+    };
+    let later = [hooks.create_runtime(), hooks.poststop()];
+    !deprecated_prestart(spec).is_empty()
+        || later.into_iter().flatten().any(|list| !list.is_empty())
+}
+
 /// `prestart` hooks: deprecated by the specification, and what docker uses.
 #[allow(deprecated)]
 pub fn deprecated_prestart(spec: &Spec) -> &[oci_spec::runtime::Hook] {
@@ -253,6 +261,8 @@ pub fn deprecated_prestart(spec: &Spec) -> &[oci_spec::runtime::Hook] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::credentials::Runs;
+    use crate::seccomp;
 
     /// config.json as engines wrote it on hosts of both cgroup versions; lists that go on and on
     /// are cut.
@@ -293,6 +303,10 @@ mod tests {
             let plan =
                 Plan::new(&spec, &id, Manager::Files).unwrap_or_else(|e| panic!("{engine}: {e}"));
             assert!(plan.cgroup.all().next().is_some(), "{engine}");
+            // A list that was cut is not enough for guests.
+            let profile = spec.linux().as_ref().unwrap().seccomp().as_ref();
+            let compiled = profile.map(|profile| seccomp::compile_for(profile, Runs::Native));
+            assert!(compiled.is_none_or(|done| done.is_ok()), "{engine}");
             for mount in spec.mounts().iter().flatten() {
                 let kind = mount.typ().as_deref().unwrap_or_default();
                 let given = mount.options().as_deref().unwrap_or_default();

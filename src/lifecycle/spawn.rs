@@ -1,8 +1,12 @@
-//! Making the process inside: one clone with all its namespaces, which executes this program again
-//! from a copy that nobody can write.
+//! Making the process inside: a clone in namespaces of its own, which executes this program again
+//! from a copy that nobody can write, and waits to be told what to do.
+//!
+//! It is made as early as can be, since most of what it takes until it waits, new namespaces and
+//! the start of a program, costs its creator no time.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use nix::sched::CloneFlags;
 use oci_spec::runtime::LinuxIdMapping;
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::{Gid, Uid};
@@ -12,31 +16,27 @@ use crate::container::ProcessId;
 use crate::failure::{Doing, Failure};
 use crate::init;
 use crate::init::channel::{Channel, Message};
-use crate::init::request::{self, Handing};
+use crate::init::request::{self, Handing, Request};
 use crate::sandbox::namespaces;
 use crate::sys::clone::{self, Cloned};
 use crate::sys::{exec, fds, signals};
+
+/// Those that a process cannot make for itself: a pid namespace is for its children, and of a user
+/// namespace its creator writes the mappings.
+const BY_CLONE: u32 = (libc::CLONE_NEWPID | libc::CLONE_NEWUSER) as u32;
 
 /// What the clone needs.
 pub struct Spawn<'a> {
     /// `CLONE_NEW*` of the namespaces to make at once.
     pub namespaces: u32,
-    /// The `tasks` files of its v1 cgroups, which the child writes itself into.
-    pub cgroup_v1: Vec<OwnedFd>,
     /// Its v2 cgroup.
     pub cgroup_v2: Option<OwnedFd>,
     /// Mappings of a new user namespace.
     pub mappings: Option<(&'a [LinuxIdMapping], &'a [LinuxIdMapping])>,
-    /// What the child inherits.
-    pub handing: &'a Handing,
-    /// How many descriptors from 3 up it inherits besides.
+    /// How many descriptors from 3 up it inherits.
     pub preserved: u32,
-    /// The request, sealed.
-    pub request: OwnedFd,
     /// What lists of processes show as its arguments.
     pub title: &'a [String],
-    /// The parent's end of the channel; the child's end is handed over.
-    pub channel: Channel,
 }
 
 /// The process inside, as its creator sees it. Killed when dropped, unless released.
@@ -49,23 +49,26 @@ pub struct Inside {
 }
 
 /// Makes the process.
-pub fn spawn(spawn: Spawn<'_>) -> Result<Inside, LifecycleError> {
+pub fn spawn(spawn: &Spawn<'_>) -> Result<Inside, LifecycleError> {
     let program = exec::read_only_self()?;
+    let (channel, theirs) = Channel::pair()?;
     let doing = || "making the container's process";
     let cloned = clone::clone(
-        spawn.namespaces.into(),
+        (spawn.namespaces & BY_CLONE).into(),
         spawn.cgroup_v2.as_ref().map(AsFd::as_fd),
     )
     .doing(doing)?;
     let (pid, pidfd) = match cloned {
-        Cloned::Child => become_inside(&spawn, &program),
+        Cloned::Child => become_inside(spawn, &theirs, &program),
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
     };
+    // Each side notices the end of the other only with one end each.
+    drop(theirs);
     let process = ProcessId::of(pid).doing(doing)?;
     let inside = Inside {
         process,
         pidfd,
-        channel: spawn.channel,
+        channel,
         released: false,
     };
     if let Some((uids, gids)) = spawn.mappings {
@@ -76,37 +79,28 @@ pub fn spawn(spawn: Spawn<'_>) -> Result<Inside, LifecycleError> {
 }
 
 /// In the child: from a copy of the creator to the process inside.
-fn become_inside(spawn: &Spawn<'_>, program: &OwnedFd) -> ! {
-    let Err(error) = try_become_inside(spawn, program);
-    // The parent's end was copied too, so the message goes through the child's, which is among
-    // the descriptors handed over: the first.
-    if let Some(fd) = spawn.handing.given().first()
-        && let Ok(fd) = fd.try_clone()
-    {
-        let message = Message::Failed {
-            message: error.to_string(),
-            code: 1,
-        };
-        let _ = Channel::new(fd).send(&message);
-    }
+fn become_inside(spawn: &Spawn<'_>, channel: &Channel, program: &OwnedFd) -> ! {
+    let Err(error) = try_become_inside(spawn, channel, program);
+    let message = Message::Failed {
+        message: error.to_string(),
+        code: 1,
+    };
+    let _ = channel.send(&message);
     clone::exit_now(1)
 }
 
 fn try_become_inside(
     spawn: &Spawn<'_>,
+    channel: &Channel,
     program: &OwnedFd,
 ) -> Result<std::convert::Infallible, Failure> {
     die_with_parent()?;
     signals::unblock_all().doing(|| "unblocking signals")?;
     rustix::process::setsid().doing(|| "making a session")?;
-    for tasks in &spawn.cgroup_v1 {
-        rustix::io::write(tasks, b"0").doing(|| "joining a cgroup")?;
-    }
+    let own = CloneFlags::from_bits_retain((spawn.namespaces & !BY_CLONE) as i32);
+    nix::sched::unshare(own).doing(|| "making the container's namespaces")?;
     if spawn.mappings.is_some() {
-        let child_end = spawn.handing.given()[0]
-            .try_clone()
-            .doing(|| "copying the channel")?;
-        match Channel::new(child_end).receive()? {
+        match channel.receive()? {
             Some(Message::Mapped) => {}
             _ => clone::exit_now(1),
         }
@@ -119,17 +113,14 @@ fn try_become_inside(
     }
     let doing = || "choosing the descriptors that the container's process gets";
     fds::close_all_on_exec(3 + spawn.preserved).doing(doing)?;
-    for fd in spawn.handing.given() {
-        fds::keep_on_exec(fd).doing(doing)?;
-    }
-    fds::keep_on_exec(&spawn.request).doing(doing)?;
+    fds::keep_on_exec(channel).doing(doing)?;
     for number in 3..3 + spawn.preserved as i32 {
         // Taken over only to change its flag: it must stay open.
         let fd = fds::adopt(number, "a descriptor of --preserve-fds")?;
         fds::keep_on_exec(&fd).doing(doing)?;
         std::mem::forget(fd);
     }
-    let (variable, title) = request::command_line(spawn.request.as_raw_fd(), spawn.title);
+    let (variable, title) = request::command_line(channel.as_fd().as_raw_fd(), spawn.title);
     let error = exec::execute(program, &title, &[variable]);
     Err(Failure::new(
         "executing the runtime inside the container",
@@ -145,7 +136,24 @@ fn die_with_parent() -> Result<(), Failure> {
 impl Inside {
     /// Sends it a message.
     pub fn send(&self, message: &Message) -> Result<(), LifecycleError> {
-        match self.channel.send(message) {
+        self.sent(self.channel.send(message))
+    }
+
+    /// Tells it what to do, with what is handed over for that now.
+    pub fn request(&self, request: &Request, handing: &mut Handing) -> Result<(), LifecycleError> {
+        let given = handing.take_given();
+        self.sent(init::send_request(&self.channel, request, &given))
+    }
+
+    /// Hands over the rest: the container's cgroups are there.
+    pub fn cgroups_are_made(&self, handing: Handing) -> Result<(), LifecycleError> {
+        let later = handing.open_later()?;
+        let fds: Vec<_> = later.iter().map(AsFd::as_fd).collect();
+        self.sent(self.channel.send_descriptors(&fds))
+    }
+
+    fn sent(&self, sent: Result<(), Failure>) -> Result<(), LifecycleError> {
+        match sent {
             // It has said why, or it died.
             Err(error) if error.is(rustix::io::Errno::PIPE) => Err(self.failure()?),
             sent => Ok(sent?),
@@ -193,7 +201,6 @@ impl Inside {
     /// Lets it live on its own. Returns its pidfd.
     pub fn release(mut self) -> Result<OwnedFd, LifecycleError> {
         self.send(&Message::Commit)?;
-        self.expect(&Message::Independent)?;
         self.released = true;
         Ok(self
             .pidfd
@@ -213,10 +220,4 @@ impl Drop for Inside {
             let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
         }
     }
-}
-
-/// The channel's two ends, the child's handed over first.
-pub fn channel(handing: &mut Handing) -> Result<(Channel, request::Handed), LifecycleError> {
-    let (ours, theirs) = Channel::pair()?;
-    Ok((ours, init::hand_channel(theirs, handing)))
 }

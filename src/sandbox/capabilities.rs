@@ -1,6 +1,7 @@
 //! Linux capabilities of the container's process.
 
 use oci_spec::runtime::{Capability, LinuxCapabilities};
+use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::failure::{Doing, Failure};
@@ -76,15 +77,21 @@ impl Sets {
 
     /// Drops everything outside the bounding set. Must come before the user changes.
     pub fn drop_bounding(&self) -> Result<(), Failure> {
-        for number in 0..64 {
+        for number in (0..64).filter(|number| self.bounding & 1 << number == 0) {
             let capability = CapabilitySet::from_bits_retain(1 << number);
-            // The first number that the kernel does not know ends the list.
-            let Ok(present) = rustix::thread::capability_is_in_bounding_set(capability) else {
-                break;
-            };
-            if present && self.bounding & 1 << number == 0 {
-                rustix::thread::remove_capability_from_bounding_set(capability)
-                    .doing(|| format!("dropping capability {number} from the bounding set"))?;
+            match rustix::thread::remove_capability_from_bounding_set(capability) {
+                Ok(()) => {}
+                // The first number that the kernel does not know ends the list.
+                Err(Errno::INVAL) => break,
+                // Who may drop none need not have this one.
+                Err(error) => match rustix::thread::capability_is_in_bounding_set(capability) {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        let doing = format!("dropping capability {number} from the bounding set");
+                        return Err(Failure::new(doing, error));
+                    }
+                    Err(_) => break,
+                },
             }
         }
         Ok(())

@@ -12,7 +12,7 @@ use super::mounts::attach;
 use super::mounts::prepare::clone_tree;
 use super::rootfs::Rootfs;
 use crate::failure::{Doing, Failure};
-use crate::init::request::{Handed, Handing};
+use crate::init::request::{Handed, Handing, Received};
 use crate::sys::mount_attr::{self, Attr};
 
 /// A device node for the container.
@@ -106,9 +106,9 @@ pub fn plan(
 
 /// Makes the devices, their links and `/dev/ptmx`. What the image or a mount already has there
 /// stays when it is the same device.
-pub fn make(root: &Rootfs, devices: Vec<Device>) -> Result<(), Failure> {
+pub fn make(root: &Rootfs, devices: Vec<Device>, received: &mut Received) -> Result<(), Failure> {
     for device in devices {
-        make_one(root, device)?;
+        make_one(root, device, received)?;
     }
     for (link, target) in LINKS {
         make_link(root, Path::new(link), target)?;
@@ -125,11 +125,11 @@ pub fn make(root: &Rootfs, devices: Vec<Device>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn make_one(root: &Rootfs, device: Device) -> Result<(), Failure> {
+fn make_one(root: &Rootfs, device: Device, received: &mut Received) -> Result<(), Failure> {
     let path = device.path.as_path();
     let doing = || format!("making device `{}`", path.display());
     if let Some(host) = device.host {
-        let host = host.take("a device")?;
+        let host = received.take(&host, "a device")?;
         return attach::attach(&host, &root.make_file(path)?, path);
     }
     let kind = match device.kind {

@@ -152,13 +152,18 @@ pub fn join(flag: u32, namespace: &OwnedFd) -> Result<(), Failure> {
 
 /// The namespaces of process `pid` that are not this process's own, as `CLONE_NEW*` flags.
 pub fn foreign(pid: i32) -> Result<u32, Failure> {
+    foreign_of(pid, u32::MAX)
+}
+
+/// The same, of those in `kinds`.
+pub fn foreign_of(pid: i32, kinds: u32) -> Result<u32, Failure> {
     use std::os::unix::fs::MetadataExt;
     let identity = |path: String| {
         let meta = std::fs::metadata(&path).doing(|| format!("reading `{path}`"))?;
         Ok::<_, Failure>((meta.dev(), meta.ino()))
     };
     let mut flags = 0;
-    for (flag, _, file) in KINDS {
+    for (flag, _, file) in KINDS.into_iter().filter(|kind| kind.0 & kinds != 0) {
         if identity(format!("/proc/{pid}/ns/{file}"))? != identity(format!("/proc/self/ns/{file}"))?
         {
             flags |= flag;

@@ -125,31 +125,23 @@ impl Rootfs {
 
     /// Opens a directory, making it and its parents where they are missing.
     pub fn make_dir(&self, path: &Path) -> Result<OwnedFd, Failure> {
-        if let Ok(there) = self.open(path) {
-            return Ok(there);
-        }
-        let mut made = PathBuf::from("/");
-        let mut dir = self.open(&made).doing(|| "opening the root file system")?;
-        for name in path.strip_prefix("/").unwrap_or(path) {
-            made.push(name);
-            let doing = || {
-                format!(
-                    "making directory `{}` in the root file system",
-                    made.display()
-                )
-            };
-            dir = match self.open(&made) {
-                Err(Errno::NOENT) => {
-                    match rustix::fs::mkdirat(&dir, name, Mode::from_raw_mode(0o755)) {
-                        Ok(()) | Err(Errno::EXIST) => {}
-                        Err(error) => return Err(Failure::new(doing(), error)),
-                    }
-                    self.open(&made).doing(doing)?
+        let doing = || {
+            format!(
+                "making directory `{}` in the root file system",
+                path.display()
+            )
+        };
+        match (self.open(path), path.parent(), path.file_name()) {
+            (Err(Errno::NOENT), Some(parent), Some(name)) => {
+                let parent = self.make_dir(parent)?;
+                match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(Failure::new(doing(), error)),
                 }
-                opened => opened.doing(doing)?,
-            };
+                self.open(path).doing(doing)
+            }
+            (opened, ..) => opened.doing(doing),
         }
-        Ok(dir)
     }
 
     /// Opens something that is not a directory, making an empty file where nothing is.

@@ -9,6 +9,7 @@
 //! lists: the virtual kernel is a native process that can load no other code,
 //! so a call by another ABI (i386, x32) is an attack and kills the process.
 
+mod bytes;
 mod load;
 mod policy;
 mod program;
@@ -19,6 +20,8 @@ pub use policy::Policy;
 pub use program::Program;
 
 use oci_spec::runtime::LinuxSeccomp;
+
+use crate::sandbox::credentials::Runs;
 
 /// Why a seccomp profile cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -55,13 +58,21 @@ pub enum SeccompError {
     Load(std::io::Error),
 }
 
+/// Compiles a profile for a process that runs this.
+pub fn compile_for(profile: &LinuxSeccomp, runs: Runs) -> Result<Program, SeccompError> {
+    match runs {
+        Runs::Native => compile(profile),
+        Runs::Guests => compile_for_guests(profile),
+    }
+}
+
 /// Compiles a profile. Pure: the result depends on nothing but the profile.
-pub fn compile(profile: &LinuxSeccomp) -> Result<Program, SeccompError> {
+fn compile(profile: &LinuxSeccomp) -> Result<Program, SeccompError> {
     Program::from_policy(&Policy::from_profile(profile)?)
 }
 
 /// Compiles a profile for a process of the virtual kernel, which has needs of its own.
-pub fn compile_for_guests(profile: &LinuxSeccomp) -> Result<Program, SeccompError> {
+fn compile_for_guests(profile: &LinuxSeccomp) -> Result<Program, SeccompError> {
     let mut policy = Policy::from_profile(profile)?;
     wall::fit(&mut policy)?;
     Program::from_policy(&policy)

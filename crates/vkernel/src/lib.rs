@@ -15,6 +15,7 @@ pub mod engine;
 pub mod errno;
 pub mod exec;
 pub mod fs;
+pub mod host;
 pub mod identity;
 pub mod image;
 pub mod kernel;

@@ -1,8 +1,10 @@
 //! Runtimes side by side on bundles that differ in nothing but what runs in them: `megarun` with a
-//! megabinary, its peers (crun, runc) with static native programs of the same names.
+//! megabinary, its peers (crun, runc, youki) with static native programs of the same names.
 
-use std::ffi::OsStr;
-use std::fs;
+pub mod table;
+
+use std::ffi::{CString, OsStr};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -59,13 +61,18 @@ pub struct Contender {
     program: PathBuf,
     global: Vec<String>,
     bundles: PathBuf,
+    /// A folder in memory for pid files and logs.
+    pids: PathBuf,
     /// Where megarun keeps what it compiled.
     pub cache: PathBuf,
 }
 
 /// A mount namespace of our own without the v2 tree that Debian's crun refuses
-/// beside v1, and the duty to reap the containers' processes.
-pub fn isolate() {
+/// beside v1, and the duty to reap the containers' processes. `state` is a file system
+/// in memory, as `/run` is wherever engines keep what these runtimes write.
+pub fn isolate(state: &Path) {
+    fs::create_dir(state).expect("a folder");
+    let state = CString::new(state.as_os_str().as_encoded_bytes()).expect("a path");
     // SAFETY: these calls take no pointers but constant, terminated strings;
     // the process has one thread.
     unsafe {
@@ -76,6 +83,9 @@ pub fn isolate() {
             libc::mount(none, c"/".as_ptr(), none, flags, none.cast()),
             0
         );
+        let tmpfs = c"tmpfs".as_ptr();
+        let data = c"mode=700".as_ptr().cast();
+        assert_eq!(libc::mount(tmpfs, state.as_ptr(), tmpfs, 0, data), 0);
         libc::umount2(c"/sys/fs/cgroup/unified".as_ptr(), libc::MNT_DETACH);
         assert_eq!(libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
     }
@@ -87,8 +97,15 @@ fn variable(name: &str) -> PathBuf {
 }
 
 /// `megarun` with a megabinary of `programs` and of the modules `others`, in the folder `work`.
-pub fn megarun(work: &Path, name: &str, programs: &[Program], others: &[PathBuf]) -> Contender {
+pub fn megarun(
+    work: &Path,
+    state: &Path,
+    name: &str,
+    programs: &[Program],
+    others: &[PathBuf],
+) -> Contender {
     fs::create_dir_all(work).expect("a folder");
+    let folder = work.file_name().expect("a folder has a name");
     let (megabin, cache) = (variable("MEGABIN_BIN"), work.join("cache"));
     let mut recipe = String::from("name = \"bench\"\nversion = \"1.0\"\n");
     let mut add = |name: &str, module: &Path| {
@@ -135,36 +152,50 @@ pub fn megarun(work: &Path, name: &str, programs: &[Program], others: &[PathBuf]
     );
     let config = work.join("megarun.toml");
     fs::write(&config, node).expect("node config");
+    let pids = state.join(folder).with_extension("pids");
+    fs::create_dir(&pids).expect("a folder");
     Contender {
         name: name.to_owned(),
         program: variable("MEGARUN_BIN"),
         global: vec![
-            format!("--root={}", work.join("state").display()),
+            format!("--root={}", state.join(folder).display()),
             format!("--config={}", config.display()),
         ],
         bundles,
+        pids,
         cache,
     }
 }
 
 /// Every peer that is installed, on the bundles of `megarun` with native `programs` instead.
-pub fn peers(work: &Path, megarun: &Contender, programs: &[Program]) -> Vec<Contender> {
+pub fn peers(
+    work: &Path,
+    state: &Path,
+    megarun: &Contender,
+    programs: &[Program],
+) -> Vec<Contender> {
     let bundles = work.join("native");
     for program in programs {
         native(megarun, &bundles, program, programs);
     }
     let mut peers = Vec::new();
-    for name in ["crun", "runc"] {
+    for (name, from) in [
+        ("crun", "apt-get install crun"),
+        ("runc", "apt-get install runc"),
+        ("youki", "bench/youki.sh"),
+    ] {
         let Some(program) = find(name) else {
-            eprintln!("{name} is not installed (apt-get install {name}): no rows for it");
+            eprintln!("{name} is not installed ({from}): no rows for it");
             continue;
         };
-        let state = work.join(format!("state-{name}"));
+        let pids = state.join(format!("{name}.pids"));
+        fs::create_dir(&pids).expect("a folder");
         peers.push(Contender {
             name: name.to_owned(),
             program,
-            global: vec![format!("--root={}", state.display())],
+            global: vec![format!("--root={}", state.join(name).display())],
             bundles: bundles.clone(),
+            pids,
             cache: PathBuf::new(),
         });
     }
@@ -200,7 +231,7 @@ pub struct Running<'a> {
 
 impl<'a> Running<'a> {
     pub fn start(contender: &'a Contender) -> Self {
-        let pid = contender.create(&SLEEP, &contender.long(), log());
+        let pid = contender.create(&SLEEP, &contender.long(), contender.log().into());
         let running = Self { contender, pid };
         contender.call(&["start", &contender.long()]);
         running
@@ -247,10 +278,32 @@ impl Contender {
         self.bundles.join(program.name)
     }
 
+    /// Makes a bundle like that of `program` with another config.json, called `name`.
+    pub fn vary(&self, program: &Program, name: &str, change: impl Fn(&mut serde_json::Value)) {
+        let (from, to) = (self.bundle(program), self.bundles.join(name));
+        fs::create_dir_all(&to).expect("a folder");
+        let text = fs::read(from.join("config.json")).expect("config.json");
+        let mut config: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        config["root"]["path"] = from.join("rootfs").display().to_string().into();
+        change(&mut config);
+        for entry in fs::read_dir(&from).expect("a bundle").flatten() {
+            if entry.path().is_file() {
+                fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
+            }
+        }
+        fs::write(to.join("config.json"), config.to_string()).expect("config.json");
+    }
+
     /// Creates a container that writes to `out`; the process that waits in it.
     pub fn create(&self, program: &Program, id: &str, out: Stdio) -> i32 {
-        let bundle = self.bundle(program);
-        let pid_file = bundle.with_extension("pid");
+        self.create_of(program.name, id, out)
+    }
+
+    /// The same of a bundle by its name.
+    pub fn create_of(&self, bundle: &str, id: &str, out: Stdio) -> i32 {
+        let bundle = self.bundles.join(bundle);
+        // An engine gives each container a file of its own.
+        let pid_file = self.pids.join(id);
         let mut command = self.command(&["create", "--bundle"]);
         command
             .arg(&bundle)
@@ -272,18 +325,21 @@ impl Contender {
     }
 
     pub fn call(&self, args: &[&str]) {
-        succeed(&mut self.command(args));
+        succeed_logging(&mut self.command(args), self.log());
+    }
+
+    /// For what is said. A file, not a pipe: a container inherits it and would keep a pipe open.
+    /// In memory, since it is made while the clock runs.
+    pub fn log(&self) -> File {
+        tempfile::tempfile_in(&self.pids).expect("a temporary file")
     }
 }
 
-/// A file, not a pipe: a container inherits it and would keep a pipe open.
-pub fn log() -> Stdio {
-    tempfile::tempfile().expect("a temporary file").into()
+fn succeed(command: &mut Command) {
+    succeed_logging(command, tempfile::tempfile().expect("a temporary file"));
 }
 
-fn succeed(command: &mut Command) {
-    // A file, not a pipe: the container inherits it and would keep a pipe open.
-    let log = tempfile::tempfile().expect("a temporary file");
+fn succeed_logging(command: &mut Command, log: File) {
     let status = command
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a second descriptor"))
@@ -306,10 +362,25 @@ pub fn reap(pid: i32) {
     loop {
         // SAFETY: a null status pointer is allowed.
         match unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) } {
-            0 if Instant::now() < deadline => std::thread::sleep(Duration::from_micros(50)),
+            0 if Instant::now() < deadline => until_it_ends(pid),
             0 => panic!("process {pid} did not end within {PATIENCE:?}"),
             _ => return,
         }
+    }
+}
+
+/// Waits without taking a processor, and without being late; in vain for a second at most.
+fn until_it_ends(pid: i32) {
+    // SAFETY: the call takes no pointers; the descriptor it gives is nobody else's and closed here.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0) as i32;
+        let mut poll = libc::pollfd {
+            fd,
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        libc::poll(&raw mut poll, 1, 1000);
+        libc::close(fd);
     }
 }
 
@@ -317,55 +388,4 @@ fn find(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|dir| dir.join(name))
         .find(|path| path.is_file())
-}
-
-/// The middle of some times, and the bounds of the eight tenths around it.
-pub struct Spread {
-    pub median: Duration,
-    p10: Duration,
-    p90: Duration,
-}
-
-impl Spread {
-    pub fn of(mut times: Vec<Duration>) -> Self {
-        times.sort();
-        Self {
-            median: times[times.len() / 2],
-            p10: times[times.len() / 10],
-            p90: times[times.len() * 9 / 10],
-        }
-    }
-}
-
-/// The head of a table of [`row`]s.
-pub fn head() -> String {
-    let names = ["row", "runtime", "median", "p10", "p90", "ratio"];
-    let [row, runtime, median, p10, p90, ratio] = names;
-    format!("{row:<44} {runtime:<12} {median:>9} {p10:>9} {p90:>9} {ratio:>7}")
-}
-
-/// A line of a table: its median's ratio is to `reference`.
-pub fn row(row: &str, name: &str, spread: &Spread, reference: Duration) -> String {
-    let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    let ratio = ms(spread.median) / ms(reference);
-    let [median, p10, p90] = [spread.median, spread.p10, spread.p90].map(ms);
-    format!("{row:<44} {name:<12} {median:>6.2} ms {p10:>6.2} ms {p90:>6.2} ms {ratio:>7.2}")
-}
-
-/// `rounds` measurements of each contender, in turns, each round starting with another.
-pub fn race<C>(
-    row: &str,
-    rounds: usize,
-    contenders: &[C],
-    measure: impl Fn(&C, usize) -> Duration,
-) -> Vec<Spread> {
-    let mut times = vec![Vec::with_capacity(rounds); contenders.len()];
-    for round in 0..rounds {
-        for turn in 0..contenders.len() {
-            let at = (round + turn) % contenders.len();
-            times[at].push(measure(&contenders[at], round));
-        }
-    }
-    eprintln!("{row}: done");
-    times.into_iter().map(Spread::of).collect()
 }

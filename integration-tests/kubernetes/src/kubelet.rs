@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub const MEGARUN: &str = "megarun";
 /// The same runtime with a configuration that allows native code.
 pub const NATIVE: &str = "megarun-native";
+/// The runtime that the benchmarks compare with. Its sandboxes need a program: see [`crate::PAUSE`].
+pub const CRUN: &str = "crun";
 
 /// A containerd that runs, and a client of it.
 pub struct Kubelet {
@@ -209,4 +211,13 @@ fn handlers(room: &Room) -> String {
     shipped
         .replace(&named(NATIVE), &format!("{native:?}"))
         .replace(&named(MEGARUN), &format!("{:?}", subject::megarun()))
+        + PEER
 }
+
+/// A handler as containerd's documentation writes it.
+const PEER: &str = r#"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.crun]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.crun.options]
+BinaryName = "/usr/bin/crun"
+"#;

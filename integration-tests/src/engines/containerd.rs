@@ -72,16 +72,20 @@ impl Containerd {
     }
 
     /// `ctr` with `args`, in which `RUNTIME` stands for the options that choose the runtime under
-    /// test.
+    /// test, and `CRUN` for those that choose crun.
     pub fn command(&self, args: &[&str]) -> Command {
         let (socket, megarun) = (self.room.path("containerd.sock"), subject::megarun());
         let (socket, megarun) = (socket.to_string_lossy(), megarun.to_string_lossy());
         let mut words = vec!["--address", &socket];
         for arg in args {
             match *arg {
-                "RUNTIME" => {
+                "RUNTIME" | "CRUN" => {
+                    let program = match *arg {
+                        "CRUN" => "/usr/bin/crun",
+                        _ => &megarun,
+                    };
                     let runtime = ["--runtime", "io.containerd.runc.v2"];
-                    words.extend(runtime.into_iter().chain(["--runc-binary", &megarun]));
+                    words.extend(runtime.into_iter().chain(["--runc-binary", program]));
                 }
                 arg => words.push(arg),
             }

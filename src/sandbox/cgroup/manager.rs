@@ -14,11 +14,12 @@ use rustix::process::Signal;
 
 use super::devices::DeviceRule;
 use super::resources::{self, Version, Write};
-use super::{CgroupError, CgroupPaths, device_program, devices};
+use super::{CgroupError, CgroupPaths, V1Path, device_program, devices};
 use crate::container::Intent;
 use crate::container::ProcessId;
 use crate::container::intent::IntendedCgroup;
 use crate::failure::{Doing, Failure};
+use crate::init::request::{Handed, Handing};
 use crate::sys::bpf;
 
 /// How long killed processes may take to go, and a freezer to freeze.
@@ -179,18 +180,18 @@ impl CgroupPaths {
             .map(|at| at.path.as_path())
     }
 
-    /// The `tasks` file of each v1 directory, open for writing: a single-threaded process that
-    /// writes 0 to one enters it without the global lock that naming another process takes.
-    pub fn open_v1_tasks(&self) -> Result<Vec<OwnedFd>, CgroupError> {
-        let open = |path: PathBuf| {
-            rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-                .doing(|| format!("opening `{}`", path.display()))
+    /// Hands over the `tasks` file of each v1 directory, which need not be there yet, open for
+    /// writing: a single-threaded process that writes 0 to one enters it without the global lock
+    /// that naming another process takes.
+    pub fn hand_tasks(&self, handing: &mut Handing) -> Vec<Handed> {
+        let hand = |at: &V1Path| {
+            let path = at.path.join("tasks");
+            handing.give_later(move || {
+                rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+                    .doing(|| format!("opening `{}`", path.display()))
+            })
         };
-        Ok(self
-            .v1
-            .iter()
-            .map(|at| open(at.path.join("tasks")))
-            .collect::<Result<_, _>>()?)
+        self.v1.iter().map(hand).collect()
     }
 
     /// The v2 directory, for cloning a process into it.

@@ -3,20 +3,21 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags};
 
 use super::{Filesystem, Source, Step, copy_up};
 use crate::failure::{Doing, Failure};
+use crate::init::request::Received;
 use crate::sandbox::rootfs::Rootfs;
 use crate::sys::mount_attr::{self, Attr};
 
 /// Carries out one step.
-pub fn step(root: &Rootfs, step: Step) -> Result<(), Failure> {
+pub fn step(root: &Rootfs, step: Step, received: &mut Received) -> Result<(), Failure> {
     let at = step.destination.as_path();
     match step.source {
         Source::Tree { tree, directory } => {
-            let tree = tree.take("a mount source")?;
+            let tree = received.take(&tree, "a mount source")?;
             let point = if directory {
                 root.make_dir(at)?
             } else {
@@ -51,13 +52,26 @@ pub fn step(root: &Rootfs, step: Step) -> Result<(), Failure> {
             let tmpfs = make(&tmpfs)?;
             attach(&tmpfs, &root.make_dir(at)?, at)?;
             for (name, tree) in hierarchies {
-                let at = at.join(&name);
-                let tree = tree.take("a cgroup")?;
-                attach(&tree, &root.make_dir(&at)?, &at)?;
+                let tree = received.take(&tree, "a cgroup")?;
+                attach_in_new(&tree, &tmpfs, &name, at)?;
             }
             finish_read_only(&tmpfs, attributes, at)
         }
     }
+}
+
+/// Attaches a tree to a directory that it makes in a file system of the container's own, at `at`:
+/// nobody has put a link there yet.
+fn attach_in_new(
+    tree: &OwnedFd,
+    filesystem: &OwnedFd,
+    name: &str,
+    at: &Path,
+) -> Result<(), Failure> {
+    let doing = || format!("mounting `{}`", at.join(name).display());
+    rustix::fs::mkdirat(filesystem, name, Mode::from_raw_mode(0o755)).doing(doing)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    rustix::mount::move_mount(tree, c"", filesystem, name, flags).doing(doing)
 }
 
 /// A file system that is filled from the directory it is mounted over.

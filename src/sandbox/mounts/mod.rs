@@ -43,6 +43,18 @@ pub struct Step {
     pub source: Source,
 }
 
+impl Step {
+    /// Whether it can only be done in the container's cgroups: it shows them, or fills a file
+    /// system whose pages count there.
+    pub fn waits_for_cgroups(&self) -> bool {
+        match &self.source {
+            Source::Tree { tree, .. } => matches!(tree, Handed::Later(_)),
+            Source::Filesystem(filesystem) => filesystem.copy_up,
+            Source::CgroupV1 { .. } => true,
+        }
+    }
+}
+
 /// What a [`Step`] mounts.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Source {

@@ -5,7 +5,7 @@
 //! never looks anything up outside its root file system.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Mount;
 use rustix::fs::{CWD, FileType};
@@ -64,7 +64,7 @@ pub fn steps(
                     directory,
                 }
             }
-            (None, "cgroup" | "cgroup2") => self::cgroup(cgroup, &options, handing)?,
+            (None, "cgroup" | "cgroup2") => self::cgroup(cgroup, &options, handing),
             (None, "") => return Err(wrong("has neither a type nor the option bind".into())),
             (None, kind) => Source::Filesystem(Filesystem {
                 kind: kind.to_owned(),
@@ -147,11 +147,7 @@ fn is_directory(tree: &OwnedFd) -> Result<bool, rustix::io::Errno> {
 
 /// The container's view of its own cgroups: binds of its directories, so that it is the same with
 /// and without a cgroup namespace.
-fn cgroup(
-    paths: &CgroupPaths,
-    options: &Options,
-    handing: &mut Handing,
-) -> Result<Source, MountError> {
+fn cgroup(paths: &CgroupPaths, options: &Options, handing: &mut Handing) -> Source {
     let attributes = options.attr.set | options.tree_attr.set;
     let private = Options {
         attr: Attr {
@@ -160,12 +156,16 @@ fn cgroup(
         },
         ..Options::default()
     };
+    // They need not be there yet.
+    let mut tree = |path: &PathBuf| {
+        let (path, private) = (path.clone(), private.clone());
+        handing.give_later(move || bind(&path, false, &private))
+    };
     if let (true, Some(path)) = (paths.v1.is_empty(), &paths.v2) {
-        let tree = handing.give(bind(path, false, &private)?);
-        return Ok(Source::Tree {
-            tree,
+        return Source::Tree {
+            tree: tree(path),
             directory: true,
-        });
+        };
     }
     let unified = paths.v2.as_ref().map(|path| ("unified".to_owned(), path));
     let hierarchies = paths
@@ -173,12 +173,12 @@ fn cgroup(
         .iter()
         .map(|at| (at.name.clone(), &at.path))
         .chain(unified)
-        .map(|(name, path)| Ok((name, handing.give(bind(path, false, &private)?))))
-        .collect::<Result<_, Failure>>()?;
-    Ok(Source::CgroupV1 {
+        .map(|(name, path)| (name, tree(path)))
+        .collect();
+    Source::CgroupV1 {
         hierarchies,
         attributes,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use wasmtime::{Engine, InstancePre, Linker, MemoryType, ModuleExport};
+use wasmtime::{Engine, InstancePre, MemoryType, ModuleExport};
 
 use megabinary::module::MEMORY_EXPORT;
 
@@ -24,6 +24,7 @@ use crate::audit::{Audit, AuditSink};
 use crate::engine;
 use crate::exec::{ExecError, ExecTarget};
 use crate::fs::Vfs;
+use crate::host::HostLinker;
 use crate::kill;
 use crate::memory::{Creator, Memories};
 use crate::plan::Plan;
@@ -134,12 +135,10 @@ impl Kernel {
             .ok_or_else(|| KernelError::Export(MEMORY_EXPORT.to_owned()))?;
         let dispatch = export("_dispatch")?;
         let switch = export(plan.image_switch())?;
-        let mut linker = Linker::new(&engine);
+        let mut linker = HostLinker::new(&engine, &module);
         wasi::register(&mut linker).map_err(KernelError::Engine)?;
         vk::register(&mut linker).map_err(KernelError::Engine)?;
-        let instance = linker
-            .instantiate_pre(&module)
-            .map_err(KernelError::Imports)?;
+        let instance = linker.instantiate_pre().map_err(KernelError::Imports)?;
         let deliver = plan
             .programs()
             .filter_map(|program| {

@@ -1,16 +1,16 @@
 //! `access`: what the host's kernel would say to an open or an execution.
 
 use rustix::fs::Access;
-use wasmtime::Linker;
 
 use super::MODULE;
 use crate::errno::Errno;
+use crate::host::HostLinker;
 use crate::host_fn;
-use crate::process::{HostResult, ProcState};
+use crate::process::HostResult;
 use crate::wasi::HostCx;
 
 /// Offers this family's function.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(
         MODULE,
         linker,

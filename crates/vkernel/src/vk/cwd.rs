@@ -1,18 +1,17 @@
 //! The working directory and the umask.
 
-use wasmtime::Linker;
-
 use super::MODULE;
 use crate::descriptor::{Descriptor, OpenFile};
 use crate::errno::Errno;
 use crate::fs::kind::FileKind;
 use crate::fs::resolve::{Base, Node};
+use crate::host::HostLinker;
 use crate::host_fn;
 use crate::process::{HostResult, ProcState};
 use crate::wasi::HostCx;
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(MODULE, linker, VkChdir, chdir(path: u32, len: u32));
     host_fn!(MODULE, linker, VkFchdir, fchdir(fd: u32));
     host_fn!(MODULE, linker, VkGetcwd, getcwd(buffer: u32, size: u32, len: u32));

@@ -1,13 +1,12 @@
 //! `exec` and `spawn`.
 
-use wasmtime::Linker;
-
 use super::request::{Action, Open, Request, request, spawn_extras};
 use super::{MODULE, system};
 use crate::descriptor::{Descriptor, FdTable, HostFile};
 use crate::errno::Errno;
 use crate::fs::Context;
 use crate::fs::resolve::{Base, Node};
+use crate::host::HostLinker;
 use crate::host_fn;
 use crate::kernel::{self, Attributes, Launch};
 use crate::process::{End, Fail, HostResult, ProcState};
@@ -16,7 +15,7 @@ use crate::table::Group;
 use crate::wasi::HostCx;
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(MODULE, linker, judging, exec(at: u32));
     host_fn!(MODULE, linker, judging, spawn(at: u32, pid: u32));
     Ok(())

@@ -1,18 +1,18 @@
 //! Pipes, and descriptors as POSIX knows them.
 
 use rustix::pipe::{PipeFlags, pipe_with};
-use wasmtime::Linker;
 
 use super::MODULE;
 use crate::descriptor::{Descriptor, HostFile, OpenFile};
 use crate::errno::Errno;
 use crate::fs::{io, open::StatusFlags};
+use crate::host::HostLinker;
 use crate::host_fn;
 use crate::process::{HostResult, ProcState};
 use crate::wasi::HostCx;
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(MODULE, linker, VkPipe, pipe(ends: u32, flags: u32));
     host_fn!(MODULE, linker, VkDup, dup(fd: u32, made: u32));
     host_fn!(MODULE, linker, VkDup2, dup2(from: u32, to: u32, flags: u32));

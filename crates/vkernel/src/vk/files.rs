@@ -1,21 +1,20 @@
 //! Files as POSIX knows them: opened with a mode, their status with permissions and owner, and
 //! changing these.
 
-use wasmtime::Linker;
-
 use super::MODULE;
 use super::request::Open;
 use crate::errno::Errno;
 use crate::fs::rights::FdRights;
 use crate::fs::status::{self, Owner};
+use crate::host::HostLinker;
 use crate::host_fn;
-use crate::process::{HostResult, ProcState};
+use crate::process::HostResult;
 use crate::rights::HostCall;
 use crate::wasi::HostCx;
 use crate::wasi::paths::{self, PathArg, at};
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(
         MODULE,
         linker,

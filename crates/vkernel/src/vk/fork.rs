@@ -1,9 +1,10 @@
 //! `fork`.
 
-use wasmtime::{Caller, Linker};
+use wasmtime::Caller;
 
 use super::MODULE;
 use crate::errno::Errno;
+use crate::host::HostLinker;
 use crate::kernel::fork;
 use crate::process::{ForkCall, ProcState, Winding};
 use crate::rights::HostCall;
@@ -11,7 +12,7 @@ use crate::wasi::deliver;
 use crate::wasi::memory::GuestMem;
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     linker.func_wrap(
         MODULE,
         "fork",

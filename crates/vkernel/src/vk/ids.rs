@@ -1,14 +1,13 @@
 //! Process numbers, groups, sessions, users.
 
-use wasmtime::Linker;
-
 use super::{MODULE, system};
+use crate::host::HostLinker;
 use crate::host_fn;
-use crate::process::{HostResult, ProcState};
+use crate::process::HostResult;
 use crate::wasi::HostCx;
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(MODULE, linker, VkGetPid, getpid(pid: u32));
     host_fn!(MODULE, linker, VkGetPpid, getppid(pid: u32));
     host_fn!(MODULE, linker, VkGetPgid, getpgid(of: u32, group: u32));

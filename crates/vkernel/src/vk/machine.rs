@@ -1,16 +1,15 @@
 //! What a process may use and what it has used, and what the machine is called.
 
-use wasmtime::Linker;
-
 use super::{MODULE, system};
 use crate::errno::Errno;
+use crate::host::HostLinker;
 use crate::host_fn;
-use crate::process::{HostResult, ProcState};
+use crate::process::HostResult;
 use crate::rlimits::{Resource, Rlimit};
 use crate::wasi::HostCx;
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(MODULE, linker, VkGetrlimit, getrlimit(resource: u32, limit: u32));
     host_fn!(MODULE, linker, VkSetrlimit, setrlimit(resource: u32, limit: u32));
     host_fn!(MODULE, linker, VkGetrusage, getrusage(who: i32, usage: u32));

@@ -18,16 +18,15 @@ mod sockets;
 pub(crate) mod tty;
 mod wait;
 
-use wasmtime::Linker;
-
 use crate::errno::Errno;
+use crate::host::HostLinker;
 use crate::kernel::System;
 use crate::process::ProcState;
 
 pub use megabinary::capability::VKERNEL_MODULE as MODULE;
 
 /// Offers every function of every family to guests.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     access::register(linker)?;
     cwd::register(linker)?;
     exec::register(linker)?;

@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use wasmtime::Linker;
-
 use super::{MODULE, system};
 use crate::errno::Errno;
+use crate::host::HostLinker;
 use crate::host_fn;
-use crate::process::{Fail, HostResult, ProcState};
+use crate::process::{Fail, HostResult};
 use crate::signal::{CatchFlags, Disposition, MAX, SigSet, Verdict};
 use crate::wasi::HostCx;
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(MODULE, linker, VkSigaction, sigaction(signal: i32, wanted: u32, before: u32));
     host_fn!(MODULE, linker, VkSigprocmask, sigprocmask(how: u32, set: u64, before: u32));
     host_fn!(MODULE, linker, VkSigpending, sigpending(set: u32));

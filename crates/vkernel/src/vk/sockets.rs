@@ -1,10 +1,9 @@
 //! Sockets: addresses, options and the rule of `networking` in front of [`crate::net`].
 
-use wasmtime::Linker;
-
 use super::MODULE;
 use crate::errno::Errno;
 use crate::fs::rights::FdRights;
+use crate::host::HostLinker;
 use crate::host_fn;
 use crate::net::address::{GuestAddress, HostAddress, internet, nobody};
 use crate::net::local::Found;
@@ -19,7 +18,7 @@ use crate::wasi::memory::GuestMem;
 use crate::wasi::sock::host;
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(MODULE, linker, VkSocket, socket(domain: i32, kind: i32, protocol: i32, made: u32));
     host_fn!(
         MODULE,

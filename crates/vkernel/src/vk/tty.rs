@@ -2,18 +2,17 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
-use wasmtime::Linker;
-
 use super::{MODULE, system};
 use crate::descriptor::HostFile;
 use crate::errno::Errno;
+use crate::host::HostLinker;
 use crate::host_fn;
 use crate::kernel::System;
 use crate::process::{HostResult, ProcState};
 use crate::wasi::HostCx;
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(MODULE, linker, VkIsatty, isatty(fd: u32));
     host_fn!(MODULE, linker, VkTcgetattr, tcgetattr(fd: u32, modes: u32));
     host_fn!(MODULE, linker, VkTcsetattr, tcsetattr(fd: u32, when: u32, modes: u32));

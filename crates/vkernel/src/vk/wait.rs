@@ -1,9 +1,8 @@
 //! `wait` and `kill`.
 
-use wasmtime::Linker;
-
 use super::{MODULE, system};
 use crate::errno::Errno;
+use crate::host::HostLinker;
 use crate::host_fn;
 use crate::kernel;
 use crate::process::{HostResult, ProcState};
@@ -12,7 +11,7 @@ use crate::table::{Options, Which};
 use crate::wasi::HostCx;
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(MODULE, linker, VkWait, wait(which: i32, options: u32, pid: u32, status: u32));
     host_fn!(MODULE, linker, VkKill, kill(target: i32, signal: i32));
     Ok(())

@@ -1,15 +1,14 @@
 //! `args_*` and `environ_*`: the strings a program starts with.
 
-use wasmtime::Linker;
-
 use crate::errno::Errno;
+use crate::host::HostLinker;
 use crate::host_fn;
-use crate::process::{HostResult, ProcState};
+use crate::process::HostResult;
 use crate::wasi::HostCx;
 use crate::wasi::memory::GuestMem;
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(linker, ArgsSizesGet, args_sizes_get(count: u32, size: u32));
     host_fn!(linker, ArgsGet, args_get(pointers: u32, text: u32));
     host_fn!(linker, EnvironSizesGet, environ_sizes_get(count: u32, size: u32));

@@ -1,15 +1,15 @@
 //! `clock_*`: the four clocks of preview 1.
 
 use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
-use wasmtime::Linker;
 
 use crate::errno::Errno;
+use crate::host::HostLinker;
 use crate::host_fn;
-use crate::process::{HostResult, ProcState};
+use crate::process::HostResult;
 use crate::wasi::HostCx;
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(linker, ClockResGet, clock_res_get(id: u32, resolution: u32));
     host_fn!(linker, ClockTimeGet, clock_time_get(id: u32, precision: u64, time: u32));
     Ok(())

@@ -1,14 +1,13 @@
 //! `fd_readdir`.
 
-use wasmtime::Linker;
-
 use crate::fs::rights::FdRights;
+use crate::host::HostLinker;
 use crate::host_fn;
-use crate::process::{HostResult, ProcState};
+use crate::process::HostResult;
 use crate::wasi::HostCx;
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(linker, FdReaddir, fd_readdir(fd: u32, buffer: u32, len: u32, cookie: u64, used: u32));
     Ok(())
 }

@@ -1,21 +1,20 @@
 //! What a descriptor is and how it behaves: status, size, times, closing, renumbering.
 
-use wasmtime::Linker;
-
 use crate::descriptor::{FdTable, HostFile, OpenFile};
 use crate::errno::Errno;
 use crate::fs::open::StatusFlags;
 use crate::fs::rights::FdRights;
 use crate::fs::vnode::VNode;
 use crate::fs::{GUEST_CWD, io, kind::FileKind, meta};
+use crate::host::HostLinker;
 use crate::host_fn;
-use crate::process::{HostResult, ProcState};
+use crate::process::HostResult;
 use crate::vk::control;
 use crate::wasi::HostCx;
 use crate::wasi::fd_rw::within_size;
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(linker, FdAdvise, fd_advise(fd: u32, start: u64, len: u64, advice: u32));
     host_fn!(linker, FdAllocate, fd_allocate(fd: u32, start: u64, len: u64));
     host_fn!(linker, FdClose, fd_close(fd: u32));

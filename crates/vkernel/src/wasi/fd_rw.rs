@@ -1,13 +1,12 @@
 //! `fd_read`, `fd_write` and their kin: moving bytes.
 
-use wasmtime::Linker;
-
 use crate::descriptor::{FdTable, HostFile, OpenFile};
 use crate::errno::Errno;
 use crate::fs::io;
 use crate::fs::kind::FileKind;
 use crate::fs::rights::FdRights;
 use crate::fs::vnode::VNode;
+use crate::host::HostLinker;
 use crate::host_fn;
 use crate::process::{Fail, HostResult, ProcState};
 use crate::vk::{control, tty};
@@ -15,7 +14,7 @@ use crate::wasi::HostCx;
 use crate::wasi::memory::{Iovecs, MAX_IOVECS};
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(linker, FdRead, fd_read(fd: u32, vectors: u32, count: u32, moved: u32));
     host_fn!(linker, FdWrite, fd_write(fd: u32, vectors: u32, count: u32, moved: u32));
     host_fn!(linker, FdPread, fd_pread(fd: u32, vectors: u32, count: u32, at: u64, moved: u32));

@@ -22,9 +22,10 @@ pub mod proc;
 pub mod random;
 pub mod sock;
 
-use wasmtime::{Caller, Linker};
+use wasmtime::Caller;
 
 use crate::errno::Errno;
+use crate::host::HostLinker;
 use crate::process::{Fail, HostResult, ProcState};
 use crate::rights::HostCall;
 use memory::GuestMem;
@@ -44,7 +45,7 @@ pub struct HostCx<'a> {
 }
 
 /// Offers every function of every family to guests.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     args_env::register(linker)?;
     clock::register(linker)?;
     dir::register(linker)?;

@@ -1,16 +1,15 @@
 //! What is at a path, and changing directories.
 
-use wasmtime::Linker;
-
 use crate::fs::meta;
 use crate::fs::rights::FdRights;
+use crate::host::HostLinker;
 use crate::host_fn;
-use crate::process::{HostResult, ProcState};
+use crate::process::HostResult;
 use crate::wasi::HostCx;
 use crate::wasi::paths::{PathArg, at, at_both, follows};
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(
         linker,
         PathFilestatGet,

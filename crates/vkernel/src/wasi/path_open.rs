@@ -1,19 +1,18 @@
 //! `path_open`.
 
-use wasmtime::Linker;
-
 use crate::errno::Errno;
 use crate::fs::open::OpenRequest;
 use crate::fs::rights::FdRights;
+use crate::host::HostLinker;
 use crate::host_fn;
-use crate::process::{HostResult, ProcState};
+use crate::process::HostResult;
 use crate::rights::HostCall;
 use crate::wasi::HostCx;
 use crate::wasi::fd_meta::decode_flags;
 use crate::wasi::paths::{self, PathArg};
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(
         linker,
         PathOpen,

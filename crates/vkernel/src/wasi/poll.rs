@@ -1,11 +1,10 @@
 //! `poll_oneoff`: its lists in the guest's memory.
 
-use wasmtime::Linker;
-
 use crate::errno::Errno;
 use crate::fs::poll::{Event, MAX_SUBSCRIPTIONS, Subscription, What, wait};
+use crate::host::HostLinker;
 use crate::host_fn;
-use crate::process::{Fail, HostResult, ProcState};
+use crate::process::{Fail, HostResult};
 use crate::rights::HostCall;
 use crate::wasi::HostCx;
 
@@ -19,7 +18,7 @@ const HANGUP: u16 = 1;
 const ABSOLUTE: u16 = 1;
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(linker, judging, poll_oneoff(list: u32, events: u32, count: u32, happened: u32));
     Ok(())
 }

@@ -1,15 +1,14 @@
 //! `fd_prestat_*`: how a program finds the directories it was started with.
 
-use wasmtime::Linker;
-
 use crate::errno::Errno;
+use crate::host::HostLinker;
 use crate::host_fn;
 use crate::kernel::ROOT_DIR;
-use crate::process::{HostResult, ProcState};
+use crate::process::HostResult;
 use crate::wasi::HostCx;
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(linker, FdPrestatGet, fd_prestat_get(fd: u32, prestat: u32));
     host_fn!(linker, FdPrestatDirName, fd_prestat_dir_name(fd: u32, path: u32, len: u32));
     Ok(())

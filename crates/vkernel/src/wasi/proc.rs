@@ -1,8 +1,9 @@
 //! `proc_exit`, `proc_raise`, `sched_yield`.
 
-use wasmtime::{Caller, Linker};
+use wasmtime::Caller;
 
 use crate::errno::Errno;
+use crate::host::HostLinker;
 use crate::host_fn;
 use crate::process::{End, HostResult, ProcState};
 use crate::signal::{Action, Disposition, default_action};
@@ -10,7 +11,7 @@ use crate::table::FIRST;
 use crate::wasi::{HostCx, PREVIEW1};
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     // Returns nothing and is always allowed, so it has no place in the usual frame.
     linker.func_wrap(
         PREVIEW1,

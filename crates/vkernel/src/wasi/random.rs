@@ -1,14 +1,14 @@
 //! `random_get`.
 
 use rustix::rand::{GetRandomFlags, getrandom};
-use wasmtime::Linker;
 
+use crate::host::HostLinker;
 use crate::host_fn;
-use crate::process::{HostResult, ProcState};
+use crate::process::HostResult;
 use crate::wasi::HostCx;
 
 /// Offers this family's function.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(linker, RandomGet, random_get(buffer: u32, len: u32));
     Ok(())
 }

@@ -1,13 +1,12 @@
 //! `sock_*`: sockets that were handed in.
 
-use wasmtime::Linker;
-
 use crate::descriptor::{FdTable, HostFile};
 use crate::errno::Errno;
 use crate::fs::rights::FdRights;
+use crate::host::HostLinker;
 use crate::host_fn;
 use crate::net::sock;
-use crate::process::{HostResult, ProcState};
+use crate::process::HostResult;
 use crate::wasi::HostCx;
 use crate::wasi::fd_rw::write_or_end;
 
@@ -21,7 +20,7 @@ const NONBLOCK: u32 = 4;
 const TRUNCATED: u16 = 1;
 
 /// Offers this family's functions.
-pub fn register(linker: &mut Linker<ProcState>) -> wasmtime::Result<()> {
+pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
     host_fn!(linker, SockAccept, sock_accept(fd: u32, flags: u32, opened: u32));
     host_fn!(
         linker,

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use vkernel::audit::{Audit, Discard};
 use vkernel::descriptor::{Descriptor, FdTable};
 use vkernel::fs::{Root, Vfs};
+use vkernel::host::HostLinker;
 use vkernel::kill::KillToken;
 use vkernel::plan::NetworkPolicy;
 use vkernel::process::{ProcState, Program, Winding};
 use vkernel::rights::HostCallSet;
-use wasmtime::{Config, Engine, Instance, Linker, Store, StoreLimits, Val};
+use wasmtime::{Config, Engine, Instance, Store, StoreLimits, Val};
 
 use super::{Arg, FUNCTIONS, Side, forwarder, vkernel_functions};
 
@@ -79,16 +80,13 @@ impl Ours {
             system: None,
         };
         let engine = Engine::new(&Config::new()).unwrap();
-        let mut linker = Linker::new(&engine);
+        let module = forwarder(&engine, FUNCTIONS, &vkernel_functions());
+        let mut linker = HostLinker::new(&engine, &module);
         vkernel::wasi::register(&mut linker).unwrap();
         vkernel::vk::register(&mut linker).unwrap();
         let mut store = Store::new(&engine, state);
-        let instance = linker
-            .instantiate(
-                &mut store,
-                &forwarder(&engine, FUNCTIONS, &vkernel_functions()),
-            )
-            .unwrap();
+        let linked = linker.instantiate_pre().unwrap();
+        let instance = linked.instantiate(&mut store).unwrap();
         let memory = instance.get_memory(&mut store, "memory");
         store.data_mut().memory = memory;
         Ours { store, instance }
