@@ -25,6 +25,9 @@ fn a_shell_is_used_by_exec() {
     shell.types("echo one | tr a-z A-Z; test -t 0 && echo on it\n");
     shell.shows("\r\nONE\r\non it\r\nready> ");
 
+    shell.types("t=$(tty); echo \"in ${t%/*}\"; echo through >$t; tty </dev/tty\n");
+    shell.shows("\r\nin /dev/pts\r\nthrough\r\n/dev/tty\r\nready> ");
+
     // An interrupt is for the program in front, which has what is typed, and the shell goes on.
     shell.types("cat\n");
     shell.types("to the front\n");

@@ -63,6 +63,10 @@ fn a_shell_is_used_as_on_any_terminal() {
     shell.shows("echo one; echo $((1 + 1))\r\n");
     shell.shows("one\r\n2\r\nready> ");
 
+    // It has a name, and another by which each process reaches its own.
+    shell.types("t=$(tty); echo \"in ${t%/*}\"; echo through >$t; tty </dev/tty; echo | tty\n");
+    shell.shows("\r\nin /dev/pts\r\nthrough\r\n/dev/tty\r\nnot a tty\r\nready> ");
+
     // An interrupt ends the program in the foreground, and the shell goes on.
     shell.types("sh -c \"$JOB\"\n");
     shell.shows("\nin front\r\n");
