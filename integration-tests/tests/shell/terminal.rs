@@ -19,13 +19,13 @@ while read pid name state parent group session terminal front rest < /proc/self/
 done";
 
 /// A container that waits, in which shells can be started.
-struct Running {
-    node: Node,
-    id: String,
+pub struct Running {
+    pub node: Node,
+    pub id: String,
 }
 
 impl Running {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let (node, id) = (Node::new(), format!("{name}-{}", std::process::id()));
         let bundle = node.bundle(
             &subject::recipe("shell"),
