@@ -56,6 +56,8 @@ int mkfifo(const char *, mode_t), mkfifoat(int, const char *, mode_t);
 int mknod(const char *, mode_t, dev_t), mknodat(int, const char *, mode_t, dev_t);
 int mkstemp(char *) __asm__("__vkernel_mkstemp");
 pid_t tcgetpgrp(int);
+char *ttyname(int), *ctermid(char *);
+int ttyname_r(int, char *, size_t);
 int tcsetpgrp(int, pid_t);
 unsigned alarm(unsigned);
 

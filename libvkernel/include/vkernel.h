@@ -51,6 +51,9 @@ struct vk_sigaction {
 VKERNEL(exec) int vk_exec(const struct vk_request *);
 VKERNEL(spawn) int vk_spawn(const struct vk_spawn_request *, int *pid);
 VKERNEL(fork) int vk_fork(void *stack, int *pid);
+/* With option VK_USED the status is a struct vk_waited. */
+enum { VK_USED = 16 };
+struct vk_waited { int status, none; uint64_t nanoseconds[2]; };
 VKERNEL(wait) int vk_wait(int which, int options, int *pid, int *status);
 VKERNEL(kill) int vk_kill(int pid, int signal);
 VKERNEL(getpid) int vk_getpid(int *pid);

@@ -22,17 +22,12 @@ int setrlimit(int resource, const struct rlimit *limit)
 	return done(vk_setrlimit(resource, both));
 }
 
-static struct timeval timeval(uint64_t nanoseconds)
-{
-	return (struct timeval){ nanoseconds / 1000000000, nanoseconds / 1000 % 1000000 };
-}
-
 int getrusage(int who, struct rusage *used)
 {
 	uint64_t both[2];
 	if (who != RUSAGE_SELF && who != RUSAGE_CHILDREN) return done(EINVAL);
 	if (done(vk_getrusage(who == RUSAGE_SELF ? 0 : -1, both))) return -1;
-	*used = (struct rusage){ .ru_utime = timeval(both[0]), .ru_stime = timeval(both[1]) };
+	*used = (struct rusage){ .ru_utime = timeval_of(both[0]), .ru_stime = timeval_of(both[1]) };
 	return 0;
 }
 

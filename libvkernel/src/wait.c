@@ -19,8 +19,13 @@ pid_t waitpid(pid_t which, int *status, int options)
 
 pid_t wait4(pid_t which, int *status, int options, struct rusage *used)
 {
-	if (used) memset(used, 0, sizeof *used);
-	return waitpid(which, status, options);
+	struct vk_waited child;
+	int pid;
+	if (!used) return waitpid(which, status, options);
+	if (done(vk_wait(which, options | VK_USED, &pid, &child.status))) return -1;
+	if (status) *status = child.status;
+	*used = (struct rusage){ .ru_utime = timeval_of(child.nanoseconds[0]), .ru_stime = timeval_of(child.nanoseconds[1]) };
+	return pid;
 }
 
 pid_t wait3(int *status, int options, struct rusage *used) { return wait4(-1, status, options, used); }

@@ -151,6 +151,9 @@ static void descriptors(void)
 	CHECK(read(ends[0], &c, 1) == 1 && c == 'x' && read(ends[0], &c, 1) == 0);
 	close(ends[0]);
 	CHECK(!isatty(0) && errno == ENOTTY);
+	char terminal[L_ctermid];
+	CHECK(!ttyname(0) && errno == ENOTTY && ttyname_r(99, terminal, sizeof terminal) == EBADF);
+	CHECK(ctermid(terminal) == terminal && !strcmp(terminal, ctermid(0)));
 
 	posix_spawn_file_actions_t actions;
 	posix_spawn_file_actions_init(&actions);
@@ -233,6 +236,10 @@ static void limits(void)
 	CHECK(!getrusage(RUSAGE_CHILDREN, &after) && !getrusage(RUSAGE_SELF, &own));
 	long used = (after.ru_utime.tv_sec - before.ru_utime.tv_sec) * 1000000 + after.ru_utime.tv_usec - before.ru_utime.tv_usec;
 	CHECK(used >= 60000 && times(&second) - began >= 6 && second.tms_cutime - first.tms_cutime >= 5);
+	int status;
+	pid_t child = start(0, 0, "works");
+	CHECK(wait4(child, &status, 0, &own) == child && !status && own.ru_utime.tv_sec * 1000000 + own.ru_utime.tv_usec >= 60000);
+	CHECK(wait3(&status, WNOHANG, &own) == -1 && errno == ECHILD);
 	CHECK(getrusage(7, &own) == -1 && errno == EINVAL);
 }
 

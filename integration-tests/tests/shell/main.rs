@@ -5,3 +5,4 @@ mod make;
 mod scripts;
 mod suite;
 mod terminal;
+mod tickets;

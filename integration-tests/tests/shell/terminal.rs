@@ -19,13 +19,13 @@ while read pid name state parent group session terminal front rest < /proc/self/
 done";
 
 /// A container that waits, in which shells can be started.
-struct Running {
-    node: Node,
-    id: String,
+pub struct Running {
+    pub node: Node,
+    pub id: String,
 }
 
 impl Running {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let (node, id) = (Node::new(), format!("{name}-{}", std::process::id()));
         let bundle = node.bundle(
             &subject::recipe("shell"),
@@ -62,6 +62,10 @@ fn a_shell_is_used_as_on_any_terminal() {
     shell.types("echo one; echo $((1 + 1))\n");
     shell.shows("echo one; echo $((1 + 1))\r\n");
     shell.shows("one\r\n2\r\nready> ");
+
+    // It has a name, and another by which each process reaches its own.
+    shell.types("t=$(tty); echo \"in ${t%/*}\"; echo through >$t; tty </dev/tty; echo | tty\n");
+    shell.shows("\r\nin /dev/pts\r\nthrough\r\n/dev/tty\r\nnot a tty\r\nready> ");
 
     // An interrupt ends the program in the foreground, and the shell goes on.
     shell.types("sh -c \"$JOB\"\n");

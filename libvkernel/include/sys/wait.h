@@ -20,7 +20,7 @@ extern "C" {
 pid_t wait(int *);
 pid_t waitpid(pid_t, int *, int);
 struct rusage;
-/* What children used is not told: zeros. */
+/* Of what children used, their processor time. */
 pid_t wait3(int *, int, struct rusage *), wait4(pid_t, int *, int, struct rusage *);
 
 #ifdef __cplusplus

@@ -13,6 +13,7 @@ use wasmtime::Engine;
 
 use super::child::Slot;
 use crate::kill::KillToken;
+use crate::memory::Memories;
 use crate::table::Processes;
 
 /// How long a new child waits for its parent to wait for it, before it gets a thread of its own.
@@ -33,6 +34,7 @@ pub struct Caretaker(Arc<Inner>);
 
 struct Inner {
     engine: Engine,
+    memories: Arc<Memories>,
     tasks: Mutex<Tasks>,
     added: Condvar,
 }
@@ -78,9 +80,10 @@ pub type TimerLeft = (Duration, Option<Duration>);
 
 impl Caretaker {
     /// One that does nothing yet.
-    pub fn new(engine: Engine) -> Caretaker {
+    pub fn new(engine: Engine, memories: Arc<Memories>) -> Caretaker {
         Caretaker(Arc::new(Inner {
             engine,
+            memories,
             tasks: Mutex::default(),
             added: Condvar::new(),
         }))
@@ -189,6 +192,8 @@ impl Inner {
     }
 
     fn work(&self) {
+        // Else the first fork would wait for it.
+        self.memories.check_scan();
         loop {
             let now = Instant::now();
             let due = self.take_due(now);

@@ -155,7 +155,7 @@ impl Kernel {
             .collect();
         kill::install_interrupt_handler().map_err(KernelError::Signals)?;
         Ok(Kernel(Arc::new(Shared {
-            caretaker: Caretaker::new(engine.clone()),
+            caretaker: Caretaker::new(engine.clone(), memories.clone()),
             engine,
             instance,
             memories,

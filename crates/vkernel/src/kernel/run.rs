@@ -386,6 +386,9 @@ fn instantiate(
         set_switch(kernel, store, &instance, LAID)?;
     }
     let state = store.data_mut();
+    if kernel.forks.contains_key(&state.program.entry) {
+        laid.will_fork();
+    }
     state.memory = Some(memory);
     state.laid = Some(laid);
     if let Some(deliver) = kernel.deliver.get(&store.data().program.entry) {

@@ -1,40 +1,37 @@
 //! A memory with what another holds, for a process that forks.
 //!
-//! What both have of the program's image stays shared. Of the pages that are the parent's own, few
-//! are copied. Many are *frozen*: put into a file that has no name, which is then mapped copy on
-//! write by both, so that they are written down once and the next fork finds few again. A process
-//! alone with its frozen file brings that up to date where it forks again; one that shares it with
-//! others, which may not see it change, gets a new one.
+//! What both have of the program's image stays shared, and so does what the parent has in files
+//! ([`slot::shared`](super::slot)): of a program that can fork, whatever it grew by. Of the pages
+//! that are the parent's own, few are copied. Many are put into files, which are then mapped copy
+//! on write by both, so that they are written down once and the next fork finds few again. A
+//! process alone with a file brings that up to date; one that shares it with others, which may not
+//! see it change, gets a new one.
 //!
-//! Only a process and those that descend from it by forks have a frozen file. A memory with one is
-//! never used again for anything else.
+//! Only a process and those that descend from it by forks share files. A memory whose start is
+//! mapped from one is never used again for anything else.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-
-use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::lease::{Handle, Lease};
 use super::scan::Run;
-use super::slot::Slot;
+use super::slot::{SettleError, Slot};
 use super::{Layout, Memories};
-use crate::image::Image;
 
-/// Bytes of own pages that are copied rather than frozen.
+/// Bytes of own pages that are copied rather than put into a file.
 const COPIED_AT_MOST: usize = 256 << 10;
 
-/// Runs of own pages beyond which all is frozen.
+/// Runs of own pages beyond which everything is put into a file, and how many there mostly are at
+/// most.
 const MAX_RUNS: usize = 1024;
+const FEW_RUNS: usize = 32;
 
-/// What a memory held when it was frozen, from its start. The slots that are mapped from the file,
-/// and no one else, share it.
-#[derive(Clone)]
-pub struct Frozen {
-    pub(super) file: Arc<File>,
-    pub(super) size: usize,
-}
+/// Bytes at the end of the start of a memory that are part of what it grows by, as allocators see
+/// it: what they asked for is theirs in whole pages of WebAssembly.
+const TAIL: usize = 64 << 10;
+
+/// Files that one memory is mapped from beyond which all becomes one.
+const MAX_FILES: usize = 16;
 
 /// A memory that waits for its instance.
 pub struct Copied {
@@ -49,17 +46,23 @@ impl Memories {
     /// must not run again.
     pub fn copy(self: &Arc<Self>, of: &Handle) -> Result<Copied, CopyError> {
         let copied = of.with(|parent| {
-            let own = self.own(parent);
-            let few = own.as_ref().filter(|runs| bytes(runs) <= COPIED_AT_MOST);
-            let slot = match few {
-                Some(runs) => {
+            parent.settle().map_err(CopyError::Lost)?;
+            let mut own = self.own(parent);
+            if let Some(runs) = own.as_mut()
+                && bytes(runs) > COPIED_AT_MOST
+            {
+                *runs = parent.write_back(runs)?;
+            }
+            let few = |runs: &&Vec<Run>| bytes(runs) <= COPIED_AT_MOST;
+            let slot = match own.as_ref().filter(few) {
+                Some(runs) if parent.pieces() <= MAX_FILES => {
                     let mut slot = self.alike(parent)?;
                     for run in runs {
                         slot.copy_from(parent, run.start as usize, run.end as usize)?;
                     }
                     slot
                 }
-                None => {
+                _ => {
                     let Layout { size, image } = parent.layout();
                     let known = image.map(|program| self.images.of(program, size).ok());
                     match known {
@@ -79,14 +82,50 @@ impl Memories {
         copied.unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::NotFound).into()))
     }
 
-    /// The pages that a memory does not share with its image or frozen file, from its start;
-    /// nothing where that is not known.
+    /// Has a memory wait for the copy of one that became large: a process that is about to write
+    /// that much does not feel what its first fork would.
+    pub(super) fn prepare_copy(&self, of: &Slot) {
+        let (layout, shape) = (of.layout(), of.shape());
+        if self.pool().has(layout, shape) {
+            return;
+        }
+        let image = match layout.image.map(|n| self.images.of(n, layout.size)) {
+            None => None,
+            Some(Ok(image)) => Some(image),
+            Some(Err(_)) => return,
+        };
+        let own = self.own(of);
+        let (Some(mut own), Ok(mut slot)) = (own, self.slot(layout, shape.0, shape.1)) else {
+            return;
+        };
+        // What is to be written begins where the memory had not grown yet.
+        own.push(Run {
+            start: layout.size.saturating_sub(TAIL) as u64,
+            end: layout.size as u64,
+            ..Run::default()
+        });
+        let room = self.pool().room();
+        let resident = slot.bring_in(&own, room, image);
+        let _too_many = self.pool().put(slot, resident);
+    }
+
+    /// The pages that a memory does not share with its image or with files, from its start;
+    /// nothing where that is not known. What is live is in a file.
     fn own(&self, slot: &Slot) -> Option<Vec<Run>> {
         let scan = self.scan.as_deref().filter(|scan| scan.works())?;
         let (base, size) = (slot.base() as usize, slot.size());
-        let mut runs = vec![Run::default(); MAX_RUNS];
-        let found = scan.scan(base..base + size, &mut runs).ok()?;
-        runs.truncate(found);
+        let range = base..base + size;
+        let mut few = [Run::default(); FEW_RUNS];
+        let mut runs = match scan.scan(range.clone(), &mut few) {
+            Ok(found) => few.get(..found)?.to_vec(),
+            // There may be more.
+            Err(_) => {
+                let mut runs = vec![Run::default(); MAX_RUNS];
+                let found = scan.scan(range, &mut runs).ok()?;
+                runs.truncate(found);
+                runs
+            }
+        };
         let page = rustix::param::page_size();
         for run in &mut runs {
             run.start = run.start.checked_sub(base as u64)?;
@@ -102,15 +141,11 @@ impl Memories {
     /// A memory of the same size that holds what `parent` shares.
     fn alike(self: &Arc<Self>, parent: &Slot) -> io::Result<Slot> {
         let (reserved, guard) = parent.shape();
-        let mut slot = match parent.frozen() {
-            Some(frozen) => {
-                let mut slot = Slot::reserve(reserved, guard)?;
-                slot.lay_frozen(parent.layout(), frozen.clone())?;
-                slot
-            }
-            None => self.slot(parent.layout(), reserved, guard)?,
+        let mut slot = match parent.start_is_shared() {
+            true => Slot::reserve(reserved, guard)?,
+            false => self.slot(parent.layout(), reserved, guard)?,
         };
-        slot.grow(parent.size())?;
+        slot.share(parent)?;
         Ok(slot)
     }
 }
@@ -126,61 +161,15 @@ pub enum CopyError {
     Lost(io::Error),
 }
 
+impl From<SettleError> for CopyError {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::Io(error) => CopyError::Io(error),
+            SettleError::Lost(error) => CopyError::Lost(error),
+        }
+    }
+}
+
 fn bytes(runs: &[Run]) -> usize {
     runs.iter().map(|run| (run.end - run.start) as usize).sum()
-}
-
-fn nameless() -> io::Result<Arc<File>> {
-    let file = memfd_create("memory", MemfdFlags::CLOEXEC)?;
-    Ok(Arc::new(file.into()))
-}
-
-impl Slot {
-    /// Puts everything that the memory holds into a file that it is then mapped from. `own` are
-    /// the pages that it does not share, `image` what it was laid out with.
-    fn freeze(&mut self, own: Option<&[Run]>, image: Option<Image<'_>>) -> Result<(), CopyError> {
-        let size = self.size();
-        let before = self.frozen().map(|frozen| frozen.file.clone());
-        let file = match (before, own) {
-            // Nobody else has it (the slot and this function do), and its own pages hide what
-            // changes below them.
-            (Some(file), Some(runs)) if Arc::strong_count(&file) == 2 => {
-                file.set_len(size as u64)?;
-                self.write_down(&file, runs)?;
-                file
-            }
-            (None, Some(runs)) => {
-                let file = nameless()?;
-                file.set_len(size as u64)?;
-                for extent in image.iter().flat_map(|image| image.extents()) {
-                    let content = image
-                        .and_then(|i| i.content(extent.address as usize, extent.len as usize))
-                        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-                    file.write_all_at(content, u64::from(extent.address))?;
-                }
-                self.write_down(&file, runs)?;
-                file
-            }
-            _ => {
-                let file = nameless()?;
-                file.set_len(size as u64)?;
-                let all = Run {
-                    start: 0,
-                    end: size as u64,
-                    ..Run::default()
-                };
-                self.write_down(&file, &[all])?;
-                file
-            }
-        };
-        self.map_frozen(Frozen { file, size })
-            .map_err(CopyError::Lost)
-    }
-
-    fn write_down(&self, file: &File, runs: &[Run]) -> io::Result<()> {
-        runs.iter().try_for_each(|run| {
-            let content = self.content(run.start as usize, run.end as usize)?;
-            file.write_all_at(content, run.start)
-        })
-    }
 }

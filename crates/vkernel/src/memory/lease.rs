@@ -75,7 +75,13 @@ unsafe impl LinearMemory for Lease {
 
     fn grow_to(&mut self, new_size: usize) -> wasmtime::Result<()> {
         match lock(&self.slot).as_mut() {
-            Some(slot) => Ok(slot.grow(new_size)?),
+            Some(slot) => {
+                slot.grow(new_size)?;
+                if slot.became_large() {
+                    self.home.prepare_copy(slot);
+                }
+                Ok(())
+            }
             None => Err(wasmtime::Error::msg("the memory is gone")),
         }
     }

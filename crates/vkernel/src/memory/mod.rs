@@ -75,6 +75,11 @@ impl Memories {
         }
     }
 
+    /// Finds out whether own pages can be told, which is done once.
+    pub fn check_scan(&self) {
+        self.scan.as_ref().map(|scan| scan.works());
+    }
+
     /// What the program with this number starts with, in a memory of `size` bytes.
     pub fn layout(&self, program: usize, size: usize) -> Result<Layout, crate::image::Damaged> {
         let image = self.images.of(program, size)?;
@@ -284,6 +289,11 @@ impl Laid {
     #[must_use]
     pub fn has_image(&self) -> bool {
         self.has_image
+    }
+
+    /// Has it ready for forks of the process that has it. Nothing of that has run.
+    pub fn will_fork(&self) {
+        self.handle.with(Slot::will_fork);
     }
 
     /// The way to it while its instance has it.

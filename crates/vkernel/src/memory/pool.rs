@@ -29,9 +29,7 @@ impl Pool {
     /// One that is laid out as `wanted`, else, where no more can wait, the one that waits longest,
     /// else none: then a new one costs nobody else's.
     pub fn take(&mut self, wanted: Layout, shape: (usize, usize)) -> Option<Slot> {
-        let same =
-            |waiting: &Waiting| waiting.slot.layout() == wanted && waiting.slot.shape() == shape;
-        let at = match self.waiting.iter().rposition(same) {
+        let at = match self.find(wanted, shape) {
             Some(at) => at,
             None if self.waiting.len() < MAX_WAITING => return None,
             None if self.waiting[0].slot.shape() == shape => 0,
@@ -40,6 +38,17 @@ impl Pool {
         let taken = self.waiting.remove(at);
         self.resident -= taken.resident;
         Some(taken.slot)
+    }
+
+    /// Whether there is one that is laid out as `wanted`.
+    pub fn has(&self, wanted: Layout, shape: (usize, usize)) -> bool {
+        self.find(wanted, shape).is_some()
+    }
+
+    fn find(&self, wanted: Layout, shape: (usize, usize)) -> Option<usize> {
+        let same =
+            |waiting: &Waiting| waiting.slot.layout() == wanted && waiting.slot.shape() == shape;
+        self.waiting.iter().rposition(same)
     }
 
     /// How many bytes the next one that comes may keep resident.

@@ -16,10 +16,13 @@ use rustix::mm::{
     Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap,
 };
 
+mod shared;
+
 use super::Layout;
-use super::copy::Frozen;
 use super::scan::{Run, Scan};
 use crate::image::{Extent, Image};
+pub use shared::SettleError;
+use shared::{Aside, Piece};
 
 /// Runs of own pages beyond which a slot is thrown away rather than restored.
 const MAX_RUNS: usize = 256;
@@ -33,9 +36,16 @@ pub struct Slot {
     layout: Layout,
     /// Accessible bytes.
     size: usize,
-    /// What its first bytes are mapped from instead of its image, since a fork. Given up after the
-    /// mapping, so that whoever is alone with it is.
-    frozen: Option<Frozen>,
+    /// Whether its process may fork.
+    forks: bool,
+    /// Whether it is known to be large.
+    large: bool,
+    /// What is mapped from files besides its image, ascending.
+    pieces: Vec<Piece>,
+    /// What was left of forks.
+    aside: Vec<Aside>,
+    /// For what the next one leaves.
+    room: Option<Aside>,
 }
 
 // SAFETY: a slot is address space that nothing else refers to; it may be used from any thread.
@@ -82,7 +92,11 @@ impl Slot {
                 image: None,
             },
             size: 0,
-            frozen: None,
+            forks: false,
+            large: false,
+            pieces: Vec::new(),
+            aside: Vec::new(),
+            room: None,
         })
     }
 
@@ -112,9 +126,9 @@ impl Slot {
         unsafe { self.start.as_ptr().add(self.guard) }
     }
 
-    /// What its first bytes are mapped from since a fork, if anything.
-    pub fn frozen(&self) -> Option<&Frozen> {
-        self.frozen.as_ref()
+    /// From now on its process may fork.
+    pub fn will_fork(&mut self) {
+        self.forks = true;
     }
 
     /// Some of its accessible bytes.
@@ -153,43 +167,6 @@ impl Slot {
         }
         self.layout = layout;
         self.size = layout.size;
-        Ok(())
-    }
-
-    /// Gives a slot that has nothing in it the content that another of this layout was frozen
-    /// with. After an error it must not be used.
-    pub fn lay_frozen(&mut self, layout: Layout, frozen: Frozen) -> io::Result<()> {
-        self.layout = layout;
-        self.protect(0, frozen.size, true)?;
-        self.size = frozen.size;
-        self.map_frozen(frozen)
-    }
-
-    /// Maps the accessible bytes from a file with the same content. After an error the memory is
-    /// lost.
-    pub fn map_frozen(&mut self, frozen: Frozen) -> io::Result<()> {
-        if frozen.size != self.size {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        let flags = MapFlags::PRIVATE | MapFlags::FIXED;
-        // Whatever becomes of the mapping, this slot is no longer its layout's.
-        let frozen = self.frozen.insert(frozen);
-        if self.size > 0 {
-            // SAFETY: the range lies inside this slot (`size` never exceeds what is reserved), and
-            // nobody uses it (`&mut self`). The mapping is private: writes reach nobody else. The
-            // file is changed only by a slot alone with it, below pages that hide the change.
-            unsafe {
-                mmap(
-                    self.start.as_ptr().add(self.guard).cast(),
-                    self.size,
-                    protection,
-                    flags,
-                    &*frozen.file,
-                    0,
-                )
-            }?;
-        }
         Ok(())
     }
 
@@ -233,6 +210,14 @@ impl Slot {
         if size > self.reserved || size < self.size {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
+        if self.grows_live(size) {
+            match self.grow_live(size) {
+                Ok(()) => return Ok(()),
+                // Then a fork has to copy it.
+                Err(SettleError::Io(_)) => {}
+                Err(SettleError::Lost(error)) => return Err(error),
+            }
+        }
         self.protect(self.size, size, true)?;
         self.size = size;
         Ok(())
@@ -241,12 +226,17 @@ impl Slot {
     /// Makes the slot what it was when it was laid out. Says how many bytes it keeps resident
     /// besides the image's own.
     pub fn restore(&mut self, own: &Own<'_>) -> Result<usize, Unfit> {
-        if self.frozen.is_some() {
+        if self.start_is_shared() {
             return Err(Unfit);
         }
         let size = self.layout.size;
         self.seal(size, self.size)?;
         self.size = size;
+        self.forks = false;
+        self.large = false;
+        self.pieces.clear();
+        self.aside.clear();
+        self.room = None;
         if size == 0 {
             return Ok(0);
         }
@@ -277,6 +267,20 @@ impl Slot {
             }
         }
         Ok(kept)
+    }
+
+    /// Has pages of its own, with what they hold anyway, where others like it have theirs. Says how
+    /// many bytes these are, `most` at most.
+    pub fn bring_in(&mut self, others: &[Run], most: usize, image: Option<Image<'_>>) -> usize {
+        let mut left = most;
+        for run in others {
+            let (start, end) = (run.start as usize, (run.end as usize).min(self.layout.size));
+            if start < end && end - start <= left {
+                self.write_over(start, end, image);
+                left -= end - start;
+            }
+        }
+        most - left
     }
 
     /// Writes what the layout says over whole pages.

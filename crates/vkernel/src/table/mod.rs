@@ -14,7 +14,7 @@ use crate::errno::Errno;
 use crate::kill::KillToken;
 use crate::signal::{Disposition, MAX, Posted, SigSet};
 
-pub use wait::{Options, Which};
+pub use wait::{News, Options, Which};
 
 /// Number of the process that a table is there for.
 pub const FIRST: u32 = 1;

@@ -38,8 +38,15 @@ impl Space {
     }
 
     fn poll(&self, caller: u32, which: Which) -> Result<Option<(u32, u32)>, Errno> {
-        self.processes.poll_child(caller, which, Options::default())
+        self.processes
+            .poll_child(caller, which, Options::default())
+            .map(told)
     }
+}
+
+/// Number and status.
+fn told(news: Option<super::News>) -> Option<(u32, u32)> {
+    news.map(|news| (news.pid, news.status))
 }
 
 #[test]
@@ -225,7 +232,10 @@ fn stops_and_continuations_are_told_to_who_asks() {
         continued: true,
         ..Options::default()
     };
-    let poll = |space: &Space, options| space.processes.poll_child(FIRST, Which::Any, options);
+    let poll = |space: &Space, options| {
+        let news = space.processes.poll_child(FIRST, Which::Any, options);
+        news.map(told)
+    };
     space
         .processes
         .kill(FIRST, child as i32, libc::SIGTSTP)

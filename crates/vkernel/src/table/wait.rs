@@ -27,19 +27,29 @@ pub struct Options {
     pub continued: bool,
 }
 
+/// What there is to say about a child.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// Its number.
+    pub pid: u32,
+    /// Its status in Linux's encoding.
+    pub status: u32,
+    /// Processor time of it and of the children that it has waited for.
+    pub used: Duration,
+}
+
 /// The status of a child that goes on after a stop.
 const CONTINUED: u32 = 0xffff;
 
 impl Processes {
-    /// What there is to say now about a child of `caller`: its number and its status in Linux's
-    /// encoding. One that ended is forgotten. Nothing where one must wait; `ECHILD` where there
+    /// What there is to say now about a child of `caller`. One that ended is forgotten. Nothing where one must wait; `ECHILD` where there
     /// is no such child.
     pub fn poll_child(
         &self,
         caller: u32,
         which: Which,
         options: Options,
-    ) -> Result<Option<(u32, u32)>, Errno> {
+    ) -> Result<Option<News>, Errno> {
         let mut table = self.lock();
         let children = &table.get(caller)?.children;
         let mut some = false;
@@ -50,14 +60,19 @@ impl Processes {
             };
             some = true;
             if let Some(status) = news(record, options) {
-                found = Some((*pid, status));
+                let used = record.token.thread_and_time().1 + record.waited;
+                found = Some(News {
+                    pid: *pid,
+                    status,
+                    used,
+                });
                 break;
             }
         }
         match found {
-            Some((pid, status)) => {
-                told(&mut table, pid);
-                Ok(Some((pid, status)))
+            Some(news) => {
+                told(&mut table, &news);
+                Ok(Some(news))
             }
             None if some => Ok(None),
             None => Err(Errno::CHILD),
@@ -104,11 +119,11 @@ fn news(record: &Record, options: Options) -> Option<u32> {
     }
 }
 
-fn told(table: &mut Table, pid: u32) {
+fn told(table: &mut Table, news: &News) {
+    let News { pid, used, .. } = *news;
     match table.records.get_mut(&pid) {
         Some(record) if record.ended.is_none() => record.change = None,
         Some(record) => {
-            let used = record.token.thread_and_time().1 + record.waited;
             let parent = record.parent;
             if let Some(parent) = parent.and_then(|parent| table.records.get_mut(&parent)) {
                 parent.waited += used;

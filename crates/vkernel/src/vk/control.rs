@@ -48,8 +48,8 @@ fn answer(proc: &mut ProcState, request: &[u8]) -> HostResult<Vec<u32>> {
         b"wait" => {
             proc.require(HostCall::VkWait)?;
             let (which, options) = (fields.signed()?, fields.number()?);
-            let (pid, status) = wait::wait_child(proc, which, options)?;
-            Ok(vec![pid, status])
+            let news = wait::wait_child(proc, which, options)?;
+            Ok(vec![news.pid, news.status])
         }
         b"kill" => {
             proc.require(HostCall::VkKill)?;

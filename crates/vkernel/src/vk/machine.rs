@@ -1,5 +1,7 @@
 //! What a process may use and what it has used, and what the machine is called.
 
+use std::time::Duration;
+
 use super::{MODULE, system};
 use crate::errno::Errno;
 use crate::host::HostLinker;
@@ -49,10 +51,15 @@ fn getrusage(cx: &mut HostCx<'_>, who: i32, usage: u32) -> HostResult {
         -1 => system(cx.proc)?.processes().waited(cx.proc.pid)?,
         _ => return Err(Errno::INVAL.into()),
     };
+    Ok(cx.mem.write(usage, &self::usage(used))?)
+}
+
+/// Time in the program, and otherwise.
+pub(super) fn usage(used: Duration) -> [u8; 16] {
     let mut out = [0u8; 16];
     let nanoseconds = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
     out[..8].copy_from_slice(&nanoseconds.to_le_bytes());
-    Ok(cx.mem.write(usage, &out)?)
+    out
 }
 
 /// Bytes of each name of `uname`, its NUL included.

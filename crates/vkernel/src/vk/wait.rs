@@ -1,13 +1,13 @@
 //! `wait` and `kill`.
 
-use super::{MODULE, system};
+use super::{MODULE, machine, system};
 use crate::errno::Errno;
 use crate::host::HostLinker;
 use crate::host_fn;
 use crate::kernel;
 use crate::process::{HostResult, ProcState};
 use crate::signal::Disposition;
-use crate::table::{Options, Which};
+use crate::table::{News, Options, Which};
 use crate::wasi::HostCx;
 
 /// Offers this family's functions.
@@ -20,17 +20,25 @@ pub fn register(linker: &mut HostLinker<'_>) -> wasmtime::Result<()> {
 const NOHANG: u32 = 1;
 const UNTRACED: u32 = 2;
 const CONTINUED: u32 = 8;
+const USED: u32 = 16;
 
 fn wait(cx: &mut HostCx<'_>, which: i32, options: u32, pid: u32, status: u32) -> HostResult {
+    let told = options & USED != 0;
     cx.mem.slice(pid, 4)?;
-    cx.mem.slice(status, 4)?;
-    let (found, word) = wait_child(cx.proc, which, options)?;
-    cx.mem.write_u32(pid, found)?;
-    Ok(cx.mem.write_u32(status, word)?)
+    cx.mem.slice(status, if told { 24 } else { 4 })?;
+    let news = wait_child(cx.proc, which, options & !USED)?;
+    cx.mem.write_u32(pid, news.pid)?;
+    cx.mem.write_u32(status, news.status)?;
+    if told {
+        let mut rest = [0; 20];
+        rest[4..].copy_from_slice(&machine::usage(news.used));
+        cx.mem.write(status + 4, &rest)?;
+    }
+    Ok(())
 }
 
-/// Waits for a child as asked: its number, 0 if there is nothing to say, and its status.
-pub(super) fn wait_child(proc: &mut ProcState, which: i32, options: u32) -> HostResult<(u32, u32)> {
+/// Waits for a child as asked; its number is 0 if there is nothing to say.
+pub(super) fn wait_child(proc: &mut ProcState, which: i32, options: u32) -> HostResult<News> {
     if options & !(NOHANG | UNTRACED | CONTINUED) != 0 {
         return Err(Errno::INVAL.into());
     }
@@ -66,7 +74,7 @@ pub(super) fn wait_child(proc: &mut ProcState, which: i32, options: u32) -> Host
             system.start_deferred();
         }
         if options.nohang {
-            return Ok((0, 0));
+            return Ok(News::default());
         }
         proc.kill.wait_event(seen)?;
     }
