@@ -7,6 +7,7 @@
 #[path = "../tests/common/mod.rs"]
 #[allow(dead_code, reason = "it uses a part")]
 mod common;
+mod parts;
 mod peers;
 
 use std::fmt::Write as _;
@@ -67,8 +68,8 @@ fn touches(sink: &mut InstructionSink<'_>) {
     }
 }
 
-const NAMES: [&str; 7] = [
-    "true", "data64k", "data1m", "data8m", "uses1m", "uses8m", "writes",
+const NAMES: [&str; 8] = [
+    "true", "data64k", "data1m", "data8m", "uses1m", "uses8m", "writes", "stamps",
 ];
 
 fn guests() -> Vec<Guest> {
@@ -93,6 +94,11 @@ fn guests() -> Vec<Guest> {
             name: "writes",
             image: vec![b'x'],
             body: writes,
+        },
+        Guest {
+            name: "stamps",
+            image: vec![7; 16],
+            body: parts::stamps,
         },
     ]
 }
@@ -344,7 +350,13 @@ fn measure() {
     ] {
         let dir = tempfile::tempdir().expect("a directory");
         let (guests, files) = (guests(), files(tools));
-        prepare(dir.path(), &guests, &files, &["write", "writev"], images);
+        prepare(
+            dir.path(),
+            &guests,
+            &files,
+            &["write", "writev", "clock_gettime"],
+            images,
+        );
         let audit = std::fs::File::create(dir.path().join("audit")).expect("a file");
         let kernel = open(dir.path(), Box::new(JsonLines::new(audit)));
         let who = if images == Images::Host {
@@ -358,6 +370,7 @@ fn measure() {
             "exec in a kernel with {total} tools, images laid by {who}"
         );
         execs(&mut report, &kernel);
+        parts::of_an_exec(&mut report, &kernel);
         eprintln!("exec with {total} tools, images laid by {who}: done");
         if tools == 10 && images == Images::Host {
             let _ = writeln!(report, "others, beside the same kernel");

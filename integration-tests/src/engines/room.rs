@@ -148,6 +148,12 @@ impl Room {
         run_with(&mut self.command(program, args), stdin)
     }
 
+    /// Whether a process of the room runs: it is there, and not only for its parent to learn its end.
+    pub fn alive(&self, pid: u32) -> bool {
+        let status = self.run("cat", &[&format!("/proc/{pid}/status")]);
+        status.code == 0 && !status.out().contains("State:\tZ")
+    }
+
     /// A file of the room's `/proc` or `/sys`.
     #[track_caller]
     pub fn read(&self, path: &str) -> String {

@@ -1,6 +1,8 @@
 //! containerd, by `ctr` and the shim `io.containerd.runc.v2`.
 
-use integration_tests::engines::{Containerd, GUEST};
+use std::time::{Duration, Instant};
+
+use integration_tests::engines::{Containerd, GUEST, Room};
 
 #[track_caller]
 fn run(options: &[&str], id: &str, command: &[&str]) -> (i32, String, String) {
@@ -113,4 +115,33 @@ fn a_task_lives() {
         removed.err()
     );
     containerd.run(&["container", "rm", task]).success();
+}
+
+/// containerd sees the shim go and has the runtime remove what it left.
+#[test]
+fn of_a_task_whose_shim_was_killed_nothing_is_left() {
+    let (containerd, room) = (Containerd::shared(), Room::shared());
+    let task = Containerd::id("shimless");
+    let task = task.as_str();
+    let run_task = ["run", "-d", "RUNTIME", GUEST, task, "/bin/sleep", "1000"];
+    containerd.run(&run_task).success();
+    let tasks = containerd.run(&["task", "ls"]).success().out();
+    let line = tasks.lines().find(|line| line.starts_with(task)).unwrap();
+    let pid: u32 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let stat = room.read(&format!("/proc/{pid}/stat"));
+    // Behind the name: the state, then the parent.
+    let shim = stat.rsplit(')').next().unwrap().split_whitespace().nth(1);
+    room.run("kill", &["-9", shim.unwrap()]).success();
+    let started = Instant::now();
+    while room.alive(pid) {
+        assert!(started.elapsed() < Duration::from_secs(20), "{pid} runs on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    containerd.run(&["task", "rm", "--force", task]);
+    containerd.run(&["container", "rm", task]).success();
+    let cgroups = room.run("find", &["/sys/fs/cgroup", "-name", task]);
+    assert_eq!(cgroups.out(), "");
+    // The same id serves again.
+    let (code, out, err) = run(&[], "shimless", &["cat", "/data/word"]);
+    assert_eq!((code, out.as_str()), (0, "moon\n"), "{err}");
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use integration_tests::engines::{Container, Podman, Room};
+use integration_tests::subject;
 
 fn podman() -> Podman<'static> {
     Podman::new(Room::shared(), "megarun")
@@ -34,10 +35,36 @@ fn stop_start_restart_kill_and_wait() {
         assert_eq!(container.says(&["wait", "IT"]), code);
         container.run(&["start", "IT"]).success();
     }
-    let name = container.name.clone();
+    let id = container.inspect(".Id");
+    assert!(states().contains(&id));
     container.run(&["rm", "-f", "-t", "0", "IT"]).success();
-    let state = Room::shared().run("ls", &["/run/megarun"]).success().out();
-    assert!(!state.contains(&name), "{state}");
+    assert!(!states().contains(&id));
+}
+
+/// The containers that the runtime knows.
+fn states() -> String {
+    Room::shared().run("ls", &["/run/megarun"]).success().out()
+}
+
+/// Without conmon podman ends the program, but does not ask the runtime to delete the container;
+/// whoever does that finds all of it.
+#[test]
+fn of_a_container_whose_monitor_was_killed_nothing_is_left() {
+    let container = sleeper(&[]);
+    let (id, pid) = (container.inspect(".Id"), container.pid());
+    let monitor = container.inspect(".State.ConmonPid");
+    Room::shared().run("kill", &["-9", &monitor]).success();
+    assert!(Room::shared().alive(pid));
+    assert!(states().contains(&id));
+    container.run(&["rm", "-f", "-t", "0", "IT"]).success();
+    assert!(!Room::shared().alive(pid));
+    assert!(states().contains(&id));
+    let runtime = subject::megarun();
+    let delete = ["delete", "--force", &id];
+    Room::shared().run(runtime, &delete).success();
+    assert!(!states().contains(&id));
+    let cgroups = Room::shared().run("find", &["/sys/fs/cgroup", "-name", &format!("*{id}*")]);
+    assert_eq!(cgroups.out(), "");
 }
 
 #[test]

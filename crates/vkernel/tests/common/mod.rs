@@ -29,15 +29,21 @@ pub const FD_CLOSE: u32 = 2;
 pub const PIPE: u32 = 3;
 pub const SPAWN: u32 = 4;
 pub const WAIT: u32 = 5;
+pub const CLOCK_TIME_GET: u32 = 6;
 
-/// Module, name and number of parameters of each, all `i32` as is the result.
-const IMPORTS: [(&str, &str, usize); 6] = [
-    ("wasi_snapshot_preview1", "fd_write", 4),
-    ("wasi_snapshot_preview1", "fd_read", 4),
-    ("wasi_snapshot_preview1", "fd_close", 1),
-    ("vkernel", "pipe", 2),
-    ("vkernel", "spawn", 2),
-    ("vkernel", "wait", 4),
+/// Module, name and parameters of each; the result is `i32`.
+const IMPORTS: [(&str, &str, &[ValType]); 7] = [
+    ("wasi_snapshot_preview1", "fd_write", &[ValType::I32; 4]),
+    ("wasi_snapshot_preview1", "fd_read", &[ValType::I32; 4]),
+    ("wasi_snapshot_preview1", "fd_close", &[ValType::I32]),
+    ("vkernel", "pipe", &[ValType::I32; 2]),
+    ("vkernel", "spawn", &[ValType::I32; 2]),
+    ("vkernel", "wait", &[ValType::I32; 4]),
+    (
+        "wasi_snapshot_preview1",
+        "clock_time_get",
+        &[ValType::I32, ValType::I64, ValType::I32],
+    ),
 ];
 const FIRST_ENTRY: u32 = IMPORTS.len() as u32;
 
@@ -110,8 +116,9 @@ pub fn wasm(guests: &[Guest], files: &[File]) -> Vec<u8> {
     types.ty().function([ValType::I64; 4], [ValType::I32]);
     let mut imports = ImportSection::new();
     for (at, (module, name, parameters)) in IMPORTS.into_iter().enumerate() {
-        let parameters = vec![ValType::I32; parameters];
-        types.ty().function(parameters, [ValType::I32]);
+        types
+            .ty()
+            .function(parameters.iter().copied(), [ValType::I32]);
         imports.import(module, name, EntityType::Function(2 + at as u32));
     }
     let mut functions = FunctionSection::new();
