@@ -39,6 +39,9 @@ pub enum Message {
 
 /// Longest message; longer error texts are cut.
 const MAX_MESSAGE: usize = 32 << 10;
+/// The other side ended without reading all it was sent. Said once, and before what it said last,
+/// which is then still there to be read.
+const UNREAD: Errno = Errno::CONNRESET;
 /// Most descriptors of one message; the kernel allows 253.
 const DESCRIPTORS: usize = 200;
 
@@ -86,7 +89,7 @@ impl Channel {
         loop {
             match rustix::net::send(&self.0, &bytes, SendFlags::NOSIGNAL) {
                 Ok(_) => return Ok(()),
-                Err(Errno::INTR) => {}
+                Err(Errno::INTR | UNREAD) => {}
                 Err(error) => return Err(Failure::new("writing to the channel", error)),
             }
         }
@@ -105,10 +108,13 @@ impl Channel {
             }
             let more = [u8::from(!rest.is_empty())];
             let parts = [IoSlice::new(&more)];
-            rustix::io::retry_on_intr(|| {
-                rustix::net::sendmsg(&self.0, &parts, &mut control, SendFlags::NOSIGNAL)
-            })
-            .doing(|| "handing over descriptors")?;
+            loop {
+                match rustix::net::sendmsg(&self.0, &parts, &mut control, SendFlags::NOSIGNAL) {
+                    Ok(_) => break,
+                    Err(Errno::INTR | UNREAD) => {}
+                    Err(error) => return Err(Failure::new("handing over descriptors", error)),
+                }
+            }
             if rest.is_empty() {
                 return Ok(());
             }
@@ -122,13 +128,14 @@ impl Channel {
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
             let mut control = RecvAncillaryBuffer::new(&mut space);
             let mut more = [0];
-            let message = rustix::io::retry_on_intr(|| {
+            let message = loop {
                 let mut parts = [IoSliceMut::new(&mut more)];
-                rustix::net::recvmsg(&self.0, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)
-            });
-            let message = match message {
-                Err(Errno::CONNRESET) => return Ok(None),
-                message => message.doing(|| "taking over descriptors")?,
+                let flags = RecvFlags::CMSG_CLOEXEC;
+                match rustix::net::recvmsg(&self.0, &mut parts, &mut control, flags) {
+                    Ok(message) => break message,
+                    Err(Errno::INTR | UNREAD) => {}
+                    Err(error) => return Err(Failure::new("taking over descriptors", error)),
+                }
             };
             if message.bytes == 0 {
                 return Ok(None);
@@ -154,8 +161,7 @@ impl Channel {
         let length = loop {
             match rustix::net::recv(&self.0, &mut buffer[..], RecvFlags::empty()) {
                 Ok((length, _)) => break length,
-                Err(Errno::INTR) => {}
-                Err(Errno::CONNRESET) => return Ok(None),
+                Err(Errno::INTR | UNREAD) => {}
                 Err(error) => return Err(Failure::new("reading from the channel", error)),
             }
         };
@@ -199,6 +205,30 @@ mod tests {
         assert!(b.is_closed());
         assert_eq!(b.receive().unwrap(), None);
         assert!(b.send(&Message::Ready).unwrap_err().is(Errno::PIPE));
+    }
+
+    #[test]
+    fn the_last_words_of_one_that_did_not_listen_are_heard() {
+        let failed = Message::Failed {
+            message: "no".into(),
+            code: 1,
+        };
+        let dying = || {
+            let (a, b) = Channel::pair().unwrap();
+            a.send(&Message::Mapped).unwrap();
+            b.send(&failed).unwrap();
+            a
+        };
+        let a = dying();
+        assert_eq!(a.receive().unwrap().as_ref(), Some(&failed));
+        assert_eq!(a.receive().unwrap(), None);
+        // Whoever finds out by writing.
+        let a = dying();
+        assert!(a.send(&Message::HooksDone).unwrap_err().is(Errno::PIPE));
+        assert_eq!(a.receive().unwrap().as_ref(), Some(&failed));
+        let a = dying();
+        assert!(a.send_descriptors(&[]).unwrap_err().is(Errno::PIPE));
+        assert_eq!(a.receive().unwrap().as_ref(), Some(&failed));
     }
 
     #[test]
