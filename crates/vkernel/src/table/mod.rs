@@ -35,6 +35,8 @@ struct Table {
     limit: u32,
     /// Processes whose instance exists, also those that are dead to others.
     instances: u32,
+    /// Who waits until there is none; to wake nobody costs a system call.
+    waiting: u32,
     /// The group that a process has put in the terminal's foreground.
     foreground: Option<u32>,
     /// Process 1 has ended: nothing new starts.
@@ -135,6 +137,7 @@ impl Processes {
                 next: FIRST + 1,
                 limit: limit.max(1),
                 instances: 1,
+                waiting: 0,
                 foreground: None,
                 over: false,
             }),
@@ -198,7 +201,7 @@ impl Processes {
     pub fn gone(&self) {
         let mut table = self.lock();
         table.instances -= 1;
-        if table.instances == 0 {
+        if table.instances == 0 && table.waiting > 0 {
             self.empty.notify_all();
         }
     }
@@ -206,12 +209,14 @@ impl Processes {
     /// Waits until no instance is left.
     pub fn wait_until_empty(&self) {
         let mut table = self.lock();
+        table.waiting += 1;
         while table.instances > 0 {
             table = self
                 .empty
                 .wait(table)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        table.waiting -= 1;
     }
 
     /// `kill`: sends `signal` to a process, to a group where `target` is negative, to the
