@@ -326,6 +326,41 @@ fn hooks_run_in_order_with_the_state_on_their_input() {
     );
 }
 
+/// What the runtime has others do for a container is the host's, as is the runtime, also where the
+/// container is in the pid namespace of another.
+#[test]
+fn hooks_run_in_the_runtimes_own_pid_namespace() {
+    let (node, first, second) = (Node::new(), unique("pid-first"), unique("pid-second"));
+    let bundle = node.bundle("a", &["/bin/loop"]).named(&first);
+    node.create(&bundle, &first).success();
+    let shared = format!("/proc/{}/ns/pid", node.pid(&first));
+    let bundle = node.bundle("b", &["/bin/loop"]).named(&second);
+    let log = node.at("hooks.log");
+    bundle.edit(|config| {
+        for namespace in config["linux"]["namespaces"].as_array_mut().unwrap() {
+            if namespace["type"] == "pid" {
+                namespace["path"] = json!(shared);
+            }
+        }
+        let script = format!("readlink /proc/self/ns/pid >> {}", log.display());
+        let hook = json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}]);
+        config["hooks"] = json!({"createRuntime": hook, "poststop": hook});
+    });
+    node.create(&bundle, &second).success();
+    let namespace = |path: &str| fs::read_link(path).unwrap();
+    let inside = format!("/proc/{}/ns/pid", node.pid(&second));
+    assert_eq!(namespace(&inside), namespace(&shared));
+    node.run(&["start", &second]).success();
+    let exec = node.run(&["exec", &second, "/bin/hello"]);
+    assert_eq!(exec.success().out, "hello\n");
+    for id in [&second, &first] {
+        node.run(&["delete", "--force", id]).success();
+    }
+    let own = namespace("/proc/self/ns/pid").display().to_string();
+    let ran = fs::read_to_string(&log).unwrap();
+    assert_eq!(ran.lines().collect::<Vec<_>>(), [&own, &own]);
+}
+
 #[test]
 fn a_terminal_goes_to_the_console_socket() {
     let (node, id) = (Node::new(), unique("tty"));

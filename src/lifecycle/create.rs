@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -23,7 +23,7 @@ use crate::failure::{Doing, Failure};
 use crate::init::channel::Message;
 use crate::init::request::{self, Entry, Guest, Handing, ProcessRequest, Request};
 use crate::sandbox::cgroup::{CgroupPaths, Manager};
-use crate::sandbox::{hooks, namespaces, terminal};
+use crate::sandbox::{hooks, terminal};
 
 /// What is asked for.
 pub struct Create<'a> {
@@ -165,17 +165,19 @@ fn make_cgroups(plan: &Plan, unmade: &mut Unmade<'_>) -> Result<(), LifecycleErr
 
 /// The process inside, waiting to be told what to do.
 fn spawn(bundle: &Bundle, plan: &Plan, preserved: u32) -> Result<Inside, LifecycleError> {
-    for (flag, path) in &plan.namespaces.join {
-        if *flag == libc::CLONE_NEWPID as u32 {
-            let namespace = std::fs::File::open(path)
-                .doing(|| format!("opening namespace `{}`", path.display()))?;
-            namespaces::join(*flag, &namespace.into())?;
-        }
-    }
+    let joined = plan.namespaces.join.iter();
+    let pid_namespace = joined
+        .filter(|(flag, _)| *flag == libc::CLONE_NEWPID as u32)
+        .map(|(_, path)| {
+            std::fs::File::open(path).doing(|| format!("opening namespace `{}`", path.display()))
+        })
+        .next()
+        .transpose()?;
     let user_namespace = plan.namespaces.makes(libc::CLONE_NEWUSER);
     spawn::spawn(&Spawn {
         // A cgroup namespace is made from inside, once its process is in its cgroup.
         namespaces: plan.namespaces.new & !(libc::CLONE_NEWCGROUP as u32),
+        pid_namespace: pid_namespace.as_ref().map(AsFd::as_fd),
         cgroup_v2: plan.cgroup.open_v2()?,
         mappings: user_namespace.then_some((plan.uids.as_slice(), plan.gids.as_slice())),
         preserved,

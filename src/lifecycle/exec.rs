@@ -1,6 +1,6 @@
 //! `exec`: another process in a running container, under the manifest that create pinned.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, Process, User};
@@ -117,12 +117,11 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
         status: crate::container::Status::Stopped,
     };
     let container = record.process.open().map_err(|_| not_running())?;
-    let for_children = libc::CLONE_NEWPID as u32;
-    if namespaces::foreign_of(record.process.pid, for_children)? != 0 {
-        namespaces::join(for_children, &container)?;
-    }
+    let pid_flag = libc::CLONE_NEWPID as u32;
+    let foreign = namespaces::foreign_of(record.process.pid, pid_flag)? != 0;
     let inside = spawn::spawn(&Spawn {
         namespaces: 0,
+        pid_namespace: foreign.then(|| container.as_fd()),
         cgroup_v2: record.cgroup.open_v2()?,
         mappings: None,
         preserved: request.preserved,

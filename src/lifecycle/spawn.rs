@@ -4,7 +4,8 @@
 //! It is made as early as can be, since most of what it takes until it waits, new namespaces and
 //! the start of a program, costs its creator no time.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::sched::CloneFlags;
 use oci_spec::runtime::LinuxIdMapping;
@@ -25,10 +26,16 @@ use crate::sys::{exec, fds, signals};
 /// namespace its creator writes the mappings.
 const BY_CLONE: u32 = (libc::CLONE_NEWPID | libc::CLONE_NEWUSER) as u32;
 
+/// A pid namespace that is joined is for children.
+const FOR_CHILDREN: u32 = libc::CLONE_NEWPID as u32;
+
 /// What the clone needs.
 pub struct Spawn<'a> {
     /// `CLONE_NEW*` of the namespaces to make at once.
     pub namespaces: u32,
+    /// The pid namespace that it is to be in, where that is another's: by a file of it, or by a
+    /// process in it.
+    pub pid_namespace: Option<BorrowedFd<'a>>,
     /// Its v2 cgroup.
     pub cgroup_v2: Option<OwnedFd>,
     /// Mappings of a new user namespace.
@@ -53,15 +60,18 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Inside, LifecycleError> {
     let program = exec::read_only_self()?;
     let (channel, theirs) = Channel::pair()?;
     let doing = || "making the container's process";
+    let home = spawn.pid_namespace.map(have_children_in).transpose()?;
     let cloned = clone::clone(
         (spawn.namespaces & BY_CLONE).into(),
         spawn.cgroup_v2.as_ref().map(AsFd::as_fd),
-    )
-    .doing(doing)?;
-    let (pid, pidfd) = match cloned {
-        Cloned::Child => become_inside(spawn, &theirs, &program),
-        Cloned::Parent { pid, pidfd } => (pid, pidfd),
+    );
+    let made = match cloned {
+        Ok(Cloned::Child) => become_inside(spawn, &theirs, &program),
+        Ok(Cloned::Parent { pid, pidfd }) => Ok((pid, pidfd)),
+        Err(error) => Err(error),
     };
+    home.map(have_children_at_home).transpose()?;
+    let (pid, pidfd) = made.doing(doing)?;
     // Each side notices the end of the other only with one end each.
     drop(theirs);
     let process = ProcessId::of(pid).doing(doing)?;
@@ -76,6 +86,23 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Inside, LifecycleError> {
         inside.send(&Message::Mapped)?;
     }
     Ok(inside)
+}
+
+/// This process's children are in a pid namespace from now on. Returns its own.
+fn have_children_in(namespace: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
+    let own =
+        File::open("/proc/self/ns/pid").doing(|| "opening the runtime's own pid namespace")?;
+    namespaces::join(FOR_CHILDREN, namespace)?;
+    Ok(own.into())
+}
+
+/// And are where it is itself again: the compiler and hooks are the host's. A rootless runtime has
+/// no right to that, and its other children are in the container's.
+fn have_children_at_home(own: OwnedFd) -> Result<(), Failure> {
+    match namespaces::join(FOR_CHILDREN, own.as_fd()) {
+        Err(error) if error.is(rustix::io::Errno::PERM) => Ok(()),
+        joined => joined,
+    }
 }
 
 /// In the child: from a copy of the creator to the process inside.

@@ -1,7 +1,7 @@
 //! Which namespaces the container makes, joins, and shares with the host.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespace, LinuxNamespaceType};
@@ -141,7 +141,7 @@ impl Namespaces {
 
 /// Enters one namespace, checking that it is of the kind `flag`. A pid namespace is for the
 /// children made afterwards.
-pub fn join(flag: u32, namespace: &OwnedFd) -> Result<(), Failure> {
+pub fn join(flag: u32, namespace: impl AsFd) -> Result<(), Failure> {
     let kind = KINDS
         .iter()
         .find(|kind| kind.0 == flag)
