@@ -38,9 +38,9 @@ impl Code {
 }
 
 /// Names everything about both of [`config`], and of what the toolchain adds to them, that changes
-/// compiled code. The runtime cannot ask the
-/// engine for this, because the engine knows it only with its compiler; the toolchain's tests
-/// compare it with the engine's own compatibility hash and fail when that moves and this does not.
+/// compiled code. The runtime cannot ask the engine for this, because the engine knows it only with
+/// its compiler; the toolchain's tests compare it with the engine's own compatibility hash and fail
+/// when that moves and this does not.
 pub const ENGINE_ID: &str = "engine-4";
 
 /// Native stack a guest's code may use before it traps, in bytes: what Linux gives a process.

@@ -42,8 +42,8 @@ pub struct News {
 const CONTINUED: u32 = 0xffff;
 
 impl Processes {
-    /// What there is to say now about a child of `caller`. One that ended is forgotten. Nothing where one must wait; `ECHILD` where there
-    /// is no such child.
+    /// What there is to say now about a child of `caller`. One that ended is forgotten. Nothing where
+    /// one must wait; `ECHILD` where there is no such child.
     pub fn poll_child(
         &self,
         caller: u32,
