@@ -74,6 +74,16 @@ impl Container {
     }
 }
 
+impl Drop for Container {
+    fn drop(&mut self) {
+        // Where it was made: outside, its cgroup is not looked for in this hierarchy.
+        let delete = self.node.command(&["delete", "--force", &self.id]);
+        self.node.run_command(on_v2(&delete));
+        let left = self.file("").exists();
+        assert!(!left || std::thread::panicking(), "its cgroup is left");
+    }
+}
+
 #[test]
 fn the_whole_life_of_a_container() {
     let container = Container::create("v2life", |_| {});

@@ -1,8 +1,8 @@
 //! Files read with a limit and written whole or not at all.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// What went wrong with which file.
@@ -88,40 +88,42 @@ pub enum Existing {
 /// # Errors
 /// The system's; with [`Existing::Keep`] also that the file exists.
 pub fn write(path: &Path, bytes: &[u8], mode: u32, existing: Existing) -> Result<(), FileError> {
-    let temporary = temporary(path);
-    let written = write_new(&temporary, bytes, mode).and_then(|()| match existing {
-        Existing::Replace => std::fs::rename(&temporary, path).map_err(io_error("writing", path)),
-        // A hard link fails where the name exists, which a rename would not.
-        Existing::Keep => std::fs::hard_link(&temporary, path).map_err(io_error("writing", path)),
-    });
-    if written.is_err() || existing == Existing::Keep {
-        // Best effort: the outcome is decided already.
-        let _ = std::fs::remove_file(&temporary);
-    }
-    written
+    let mut file = temporary()
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(folder_of(path))
+        .map_err(io_error("writing", path))?;
+    file.write_all(bytes)
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(io_error("writing", path))?;
+    let written = match existing {
+        Existing::Replace => file.persist(path),
+        Existing::Keep => file.persist_noclobber(path),
+    };
+    written.map_err(|refused| io_error("writing", path)(refused.error))?;
+    Ok(())
 }
 
-fn temporary(path: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".megabin-");
-    name.push(std::process::id().to_string());
-    name.push("-");
-    name.push(path.file_name().unwrap_or_default());
-    path.with_file_name(name)
+/// What is made beside its final place and renamed when it is whole: hidden, and of a name that is
+/// free. A pid would come again, in another pid namespace at the same time.
+pub(crate) fn temporary() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".megabin-");
+    builder
+}
+
+/// The folder that holds `path`.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Writes a file that must not exist, to the disk.
 pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(mode);
-    let mut file: File = match options.open(path) {
-        // Left by a process of this number that was killed.
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            std::fs::remove_file(path).map_err(io_error("removing", path))?;
-            options.open(path)
-        }
-        other => other,
-    }
-    .map_err(io_error("writing", path))?;
+    let mut file = options.open(path).map_err(io_error("writing", path))?;
     file.write_all(bytes)
         .and_then(|()| file.sync_all())
         .map_err(io_error("writing", path))

@@ -241,11 +241,10 @@ pub fn cgroups_of(id: &str) -> Vec<PathBuf> {
 pub fn unique(name: &str) -> String {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!(
-        "{name}-{}-{}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    )
+    // From a name that was free: a pid would come again, and with it what a killed run left.
+    let folder = shared().to_str().unwrap();
+    let run = &folder[folder.rfind('-').unwrap() + 1..];
+    format!("{name}-{run}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 #[track_caller]
@@ -305,12 +304,32 @@ fn shared() -> &'static Path {
     static SHARED: OnceLock<PathBuf> = OnceLock::new();
     SHARED.get_or_init(|| {
         assert!(is_root(), "these tests make containers: run them as root");
-        // Kept for the life of the test program; the name has its pid.
-        let dir = std::env::temp_dir().join(format!("megarun-programs-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        build(&dir);
+        // A name that is free: a pid comes again, and with it what an earlier run left behind.
+        let dir = tempfile::Builder::new()
+            .prefix("megarun-programs-")
+            .tempdir()
+            .unwrap();
+        fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        build(dir.path());
+        let dir = dir.keep();
+        remove_at_the_end(&dir);
         dir
     })
+}
+
+/// Has a folder removed when this program ends, however it ends: statics are not dropped.
+fn remove_at_the_end(dir: &Path) {
+    static LIFE: OnceLock<std::process::Child> = OnceLock::new();
+    LIFE.get_or_init(|| {
+        Command::new("sh")
+            .args(["-c", "read end; rm -rf \"$1\"", "sh"])
+            .arg(dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    });
 }
 
 fn is_root() -> bool {

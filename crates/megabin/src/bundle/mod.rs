@@ -2,7 +2,8 @@
 
 mod config;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use megabinary::manifest::FILE_NAME;
@@ -53,21 +54,23 @@ pub fn write(
     force: bool,
 ) -> Result<(), BundleError> {
     let replaces = check_output(output, force)?;
-    if let Some(parent) = output.parent().filter(|p| !p.as_os_str().is_empty()) {
-        fs::create_dir_all(parent).map_err(io_error("making the folder", parent))?;
-    }
-    let staging = Staging::create(output)?;
+    let parent = files::folder_of(output);
+    fs::create_dir_all(parent).map_err(io_error("making the folder", parent))?;
+    // With it goes what a failure leaves and the bundle that is replaced.
+    let staging = files::temporary()
+        .permissions(Permissions::from_mode(0o755))
+        .tempdir_in(parent)
+        .map_err(io_error("making a folder in", parent))?;
+    let made = staging.path().join("new");
+    fs::create_dir(&made).map_err(io_error("making the folder", &made))?;
     let config = config::config(process, container.megabinary.manifest());
     let manifest = container.megabinary.manifest();
-    files::write_new(
-        &staging.0.join(manifest.megabinary.as_str()),
-        &container.wasm,
-        0o644,
-    )?;
-    files::write_new(&staging.0.join(FILE_NAME), &container.manifest_json, 0o644)?;
-    files::write_new(&staging.0.join("config.json"), &config, 0o644)?;
+    let megabinary = made.join(manifest.megabinary.as_str());
+    files::write_new(&megabinary, &container.wasm, 0o644)?;
+    files::write_new(&made.join(FILE_NAME), &container.manifest_json, 0o644)?;
+    files::write_new(&made.join("config.json"), &config, 0o644)?;
     // Copied, not linked: who edits a bundle's files must not edit the build's with them.
-    let rootfs = Rootfs::create(&staging.0.join(ROOTFS))?;
+    let rootfs = Rootfs::create(&made.join(ROOTFS))?;
     let source = folder.join(ROOTFS);
     if source.is_dir() {
         rootfs.copy_tree(&source)?;
@@ -75,13 +78,19 @@ pub fn write(
     for mount_point in config::MOUNT_POINTS {
         rootfs.folder(Path::new(mount_point))?;
     }
+    let old = staging.path().join("old");
     if replaces {
-        let old = temporary(output, "old");
         fs::rename(output, &old).map_err(io_error("replacing", output))?;
-        staging.commit(output)?;
-        return Ok(fs::remove_dir_all(&old).map_err(io_error("removing", &old))?);
     }
-    staging.commit(output)
+    if let Err(error) = fs::rename(&made, output) {
+        if replaces {
+            // Best effort: the error that counts is there already.
+            let _ = fs::rename(&old, output);
+        }
+        return Err(io_error("writing", output)(error).into());
+    }
+    let path = staging.path().to_owned();
+    Ok(staging.close().map_err(io_error("removing", &path))?)
 }
 
 /// Whether `output` holds a bundle that is replaced.
@@ -109,35 +118,4 @@ fn check_output(output: &Path, force: bool) -> Result<bool, BundleError> {
         });
     }
     Ok(true)
-}
-
-/// The folder in which the bundle is made, beside its final place.
-struct Staging(PathBuf);
-
-impl Staging {
-    fn create(output: &Path) -> Result<Self, BundleError> {
-        let path = temporary(output, "new");
-        if path.symlink_metadata().is_ok() {
-            // Left by a process of this number that was killed.
-            fs::remove_dir_all(&path).map_err(io_error("removing", &path))?;
-        }
-        fs::create_dir(&path).map_err(io_error("making the folder", &path))?;
-        Ok(Self(path))
-    }
-
-    fn commit(self, output: &Path) -> Result<(), BundleError> {
-        Ok(fs::rename(&self.0, output).map_err(io_error("writing", output))?)
-    }
-}
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        // Best effort; after a commit there is nothing here.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn temporary(output: &Path, kind: &str) -> PathBuf {
-    let name = output.file_name().unwrap_or_default().to_string_lossy();
-    output.with_file_name(format!(".{name}.megabin-{}-{kind}", std::process::id()))
 }

@@ -8,8 +8,9 @@ mod layer;
 mod reference;
 mod tar;
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use megabinary::digest::Digest;
@@ -17,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::build::ROOTFS;
 use crate::container::Container;
-use crate::files::{FileError, io_error};
+use crate::files::{self, FileError, io_error};
 use crate::rootfs::RootfsError;
 
 pub use document::{Architecture, Process};
@@ -120,59 +121,49 @@ pub fn write(
         .collect::<Result<Vec<_>, ImageError>>()?;
     let manifest = container.megabinary.manifest();
     let config = document::config(manifest, settings, &layers, &blobs);
-    let parent = output
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    // Beside its final place, so that a rename completes it.
-    let name = output.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = parent
-        .unwrap_or(Path::new("."))
-        .join(format!(".{name}.megabin-{}", std::process::id()));
-    let written = (|| {
-        let file = File::create(&temporary).map_err(io_error("writing", &temporary))?;
-        let mut archive = Archive {
-            out: BufWriter::with_capacity(1 << 20, file),
-            path: output,
-        };
-        match settings.format {
-            Format::Oci => {
-                let manifest_document = document::oci_manifest(manifest, &config, &blobs);
-                let index = document::oci_index(&manifest_document, settings);
-                archive.bytes("oci-layout", document::OCI_LAYOUT)?;
-                archive.bytes("index.json", &index)?;
-                archive.folder("blobs")?;
-                archive.folder("blobs/sha256")?;
-                for text in [&manifest_document, &config] {
-                    archive.bytes(&format!("blobs/sha256/{}", Blob::of(text).hex()), text)?;
-                }
-                for (layer, blob) in layers.iter().zip(&blobs) {
-                    archive.layer(&format!("blobs/sha256/{}", blob.hex()), layer, blob)?;
-                }
+    let mut file = files::temporary()
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(files::folder_of(output))
+        .map_err(io_error("writing", output))?;
+    let mut archive = Archive {
+        out: BufWriter::with_capacity(1 << 20, file.as_file_mut()),
+        path: output,
+    };
+    match settings.format {
+        Format::Oci => {
+            let manifest_document = document::oci_manifest(manifest, &config, &blobs);
+            let index = document::oci_index(&manifest_document, settings);
+            archive.bytes("oci-layout", document::OCI_LAYOUT)?;
+            archive.bytes("index.json", &index)?;
+            archive.folder("blobs")?;
+            archive.folder("blobs/sha256")?;
+            for text in [&manifest_document, &config] {
+                archive.bytes(&format!("blobs/sha256/{}", Blob::of(text).hex()), text)?;
             }
-            Format::Docker => {
-                archive.bytes(
-                    "manifest.json",
-                    &document::docker_manifest(settings, &config, &blobs),
-                )?;
-                archive.bytes(&format!("{}.json", Blob::of(&config).hex()), &config)?;
-                for (layer, blob) in layers.iter().zip(&blobs) {
-                    archive.layer(&format!("{}.tar", blob.hex()), layer, blob)?;
-                }
+            for (layer, blob) in layers.iter().zip(&blobs) {
+                archive.layer(&format!("blobs/sha256/{}", blob.hex()), layer, blob)?;
             }
         }
-        archive.finish()?;
-        Ok(std::fs::rename(&temporary, output).map_err(io_error("writing", output))?)
-    })();
-    if written.is_err() {
-        // Best effort: the outcome is decided already.
-        let _ = std::fs::remove_file(&temporary);
+        Format::Docker => {
+            archive.bytes(
+                "manifest.json",
+                &document::docker_manifest(settings, &config, &blobs),
+            )?;
+            archive.bytes(&format!("{}.json", Blob::of(&config).hex()), &config)?;
+            for (layer, blob) in layers.iter().zip(&blobs) {
+                archive.layer(&format!("{}.tar", blob.hex()), layer, blob)?;
+            }
+        }
     }
-    written.map(|()| Blob::of(&config).digest)
+    archive.finish()?;
+    file.persist(output)
+        .map_err(|refused| io_error("writing", output)(refused.error))?;
+    Ok(Blob::of(&config).digest)
 }
 
 /// The archive that is being written.
 struct Archive<'a> {
-    out: BufWriter<File>,
+    out: BufWriter<&'a mut File>,
     path: &'a Path,
 }
 
