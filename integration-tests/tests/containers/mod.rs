@@ -299,9 +299,17 @@ pub fn copy_tree(from: &Path, to: &Path) {
     assert!(status.success(), "copying {}", from.display());
 }
 
+static SHARED: OnceLock<PathBuf> = OnceLock::new();
+
+/// Statics are not dropped.
+extern "C" fn remove_shared() {
+    if let Some(dir) = SHARED.get() {
+        let _ = fs::remove_dir_all(dir);
+    }
+}
+
 /// The programs, built, signed and bundled once for all tests of a file.
 fn shared() -> &'static Path {
-    static SHARED: OnceLock<PathBuf> = OnceLock::new();
     SHARED.get_or_init(|| {
         assert!(is_root(), "these tests make containers: run them as root");
         // A name that is free: a pid comes again, and with it what an earlier run left behind.
@@ -311,25 +319,10 @@ fn shared() -> &'static Path {
             .unwrap();
         fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
         build(dir.path());
-        let dir = dir.keep();
-        remove_at_the_end(&dir);
-        dir
+        // SAFETY: a function that can be called at any time, and does not unwind.
+        assert_eq!(unsafe { libc::atexit(remove_shared) }, 0);
+        dir.keep()
     })
-}
-
-/// Has a folder removed when this program ends, however it ends: statics are not dropped.
-fn remove_at_the_end(dir: &Path) {
-    static LIFE: OnceLock<std::process::Child> = OnceLock::new();
-    LIFE.get_or_init(|| {
-        Command::new("sh")
-            .args(["-c", "read end; rm -rf \"$1\"", "sh"])
-            .arg(dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
-    });
 }
 
 fn is_root() -> bool {
