@@ -24,6 +24,13 @@ impl ProcessId {
         Ok(Self { pid, start_time })
     }
 
+    /// Names a child that has just been made, with the processor on which it is, or waits to be.
+    pub fn of_child(pid: i32) -> io::Result<(Self, Option<usize>)> {
+        let stat = read_stat(pid)?;
+        let (_, start_time) = parse_stat(&stat).ok_or(io::ErrorKind::InvalidData)?;
+        Ok((Self { pid, start_time }, processor(&stat)))
+    }
+
     /// Whether it still runs: not gone, not a zombie, and not another process with its pid.
     pub fn is_alive(&self) -> bool {
         let stat = read_stat(self.pid).unwrap_or_default();
@@ -61,6 +68,12 @@ fn parse_stat(stat: &str) -> Option<(char, u64)> {
     let state = fields.next()?.chars().next()?;
     let start_time = fields.nth(18)?.parse().ok()?;
     Some((state, start_time))
+}
+
+/// The processor last run on, or waited for, the 39th field of proc_pid_stat(5).
+fn processor(stat: &str) -> Option<usize> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_ascii_whitespace().nth(36)?.parse().ok()
 }
 
 #[cfg(test)]

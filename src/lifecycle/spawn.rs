@@ -20,7 +20,7 @@ use crate::init::channel::{Channel, Message};
 use crate::init::request::{self, Handing, Request};
 use crate::sandbox::namespaces;
 use crate::sys::clone::{self, Cloned};
-use crate::sys::{exec, fds, signals};
+use crate::sys::{exec, fds, sched, signals};
 
 /// Those that a process cannot make for itself: a pid namespace is for its children, and of a user
 /// namespace its creator writes the mappings.
@@ -74,7 +74,10 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Inside, LifecycleError> {
     let (pid, pidfd) = made.doing(doing)?;
     // Each side notices the end of the other only with one end each.
     drop(theirs);
-    let process = ProcessId::of(pid).doing(doing)?;
+    let (process, processor) = ProcessId::of_child(pid).doing(doing)?;
+    if let Some(processor) = processor {
+        sched::step_aside(processor);
+    }
     let inside = Inside {
         process,
         pidfd,

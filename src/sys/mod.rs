@@ -8,4 +8,5 @@ pub mod interface;
 pub mod mount_attr;
 pub mod names;
 pub mod personality;
+pub mod sched;
 pub mod signals;
