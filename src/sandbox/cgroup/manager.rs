@@ -274,16 +274,18 @@ impl Intent {
     /// the container's own.
     pub fn remove_cgroups(&self) -> Result<(), CgroupError> {
         let deadline = Instant::now() + PATIENCE;
+        // Mostly nobody is left in any.
+        let busy = |cgroup: &&IntendedCgroup| fs::remove_dir(&cgroup.path).is_err();
+        let left: Vec<_> = self.cgroups.iter().filter(busy).collect();
         let ours = |cgroup: &IntendedCgroup| {
             let inode = fs::metadata(&cgroup.path).map(|meta| meta.ino()).ok();
             inode.is_some() && inode == cgroup.inode
         };
         // The freezer's directory need not come first, and who is frozen leaves none of them.
-        self.cgroups
-            .iter()
+        left.iter()
             .filter(|cgroup| ours(cgroup))
             .for_each(|cgroup| thaw(&cgroup.path));
-        for cgroup in &self.cgroups {
+        for cgroup in left {
             remove(&cgroup.path, ours(cgroup), deadline)?;
         }
         // Without processes it has ended: what is left is to have it forgotten.
