@@ -1,6 +1,7 @@
 //! A [`Policy`] as classic BPF over `struct seccomp_data` (seccomp(2)).
 
 use super::SeccompError;
+use super::optimize::optimize;
 use super::policy::{Condition, Decision, Op, Policy, Ret};
 
 /// The kernel's limit, `BPF_MAXINSNS`.
@@ -21,13 +22,13 @@ const X32: u32 = 0x4000_0000;
 
 /// `BPF_LD | BPF_W | BPF_ABS`, `BPF_ALU | BPF_AND | BPF_K`, the jumps with a
 /// constant, and `BPF_RET | BPF_K`.
-const LD: u16 = 0x20;
-const AND: u16 = 0x54;
-const JA: u16 = 0x05;
-const JEQ: u16 = 0x15;
-const JGT: u16 = 0x25;
-const JGE: u16 = 0x35;
-const RET: u16 = 0x06;
+pub(super) const LD: u16 = 0x20;
+pub(super) const AND: u16 = 0x54;
+pub(super) const JA: u16 = 0x05;
+pub(super) const JEQ: u16 = 0x15;
+pub(super) const JGT: u16 = 0x25;
+pub(super) const JGE: u16 = 0x35;
+pub(super) const RET: u16 = 0x06;
 
 /// One instruction, in the kernel's layout (`struct sock_filter`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,7 @@ impl Program {
             ret(libc::SECCOMP_RET_KILL_PROCESS),
         ];
         code.extend(search(&ranges(policy)));
+        let code = optimize(code);
         if code.len() > MAX_INSTRUCTIONS {
             return Err(SeccompError::TooLong(code.len()));
         }
@@ -70,6 +72,17 @@ impl Program {
             instructions: code,
             flags: policy.flags,
         })
+    }
+
+    /// The program that compares with `new` wherever this one compares with `old`.
+    pub(super) fn with_constant(mut self, old: u32, new: u32) -> Self {
+        let equal =
+            |instruction: &&mut Instruction| instruction.code == JEQ && instruction.k == old;
+        self.instructions
+            .iter_mut()
+            .filter(equal)
+            .for_each(|instruction| instruction.k = new);
+        self
     }
 }
 
@@ -189,14 +202,19 @@ fn compare(condition: &Condition, rest: usize) -> Vec<Instruction> {
         Op::Gt => at_least(JGT, low_half, low, high, &fail),
         Op::Lt => below(JGE, low_half, low, high, &fail),
         Op::Le => below(JGT, low_half, low, high, &fail),
-        Op::MaskedEq(mask) => vec![
-            load(high_half),
-            and((mask >> 32) as u32),
-            jump(JEQ, high, 0, fail(3)),
-            load(low_half),
-            and(mask as u32),
-            jump(JEQ, low, 0, fail(0)),
-        ],
+        Op::MaskedEq(mask) => {
+            let mut code = Vec::with_capacity(6);
+            // A half of which no bit counts is no matter.
+            if (mask >> 32, high) != (0, 0) {
+                code.push(load(high_half));
+                code.push(and((mask >> 32) as u32));
+                code.push(jump(JEQ, high, 0, fail(3)));
+            }
+            code.push(load(low_half));
+            code.push(and(mask as u32));
+            code.push(jump(JEQ, low, 0, fail(0)));
+            code
+        }
     }
 }
 

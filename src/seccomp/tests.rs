@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use oci_spec::runtime::LinuxSeccomp;
 use serde_json::json;
 
+use super::optimize::optimize;
 use super::policy::Policy;
 use super::program::{Instruction, Program};
 use super::{SeccompError, compile};
@@ -122,7 +123,7 @@ fn every_operator_decides_as_written() {
 
 #[test]
 fn a_long_profile_with_far_jumps_decides_as_written() {
-    let conditions: Vec<_> = (0..120)
+    let conditions: Vec<_> = (0..400)
         .map(|v| {
             json!({"names": ["personality", "clone"], "action": "SCMP_ACT_ALLOW",
             "args": [{"index": 0, "value": v * 3, "op": "SCMP_CMP_EQ"}]})
@@ -140,6 +141,76 @@ fn a_long_profile_with_far_jumps_decides_as_written() {
             > 600
     );
     assert_equal_everywhere(&policy);
+}
+
+/// Small random programs, in which jumps, loads and comparisons meet in every way.
+#[test]
+fn a_shorter_program_decides_the_same() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as usize % below
+    };
+    let words = [0, 16, 20, 24];
+    let (mut before, mut after) = (0, 0);
+    for _ in 0..20_000 {
+        let length = 2 + random(24);
+        let mut program = Vec::new();
+        for at in 0..length {
+            let left = length - at - 1;
+            let (code, k, jt, jf) = match random(8) {
+                _ if left == 0 => (0x06, random(3), 0, 0),
+                0 => (0x06, random(3), 0, 0),
+                1..=3 => (0x20, words[random(words.len())], 0, 0),
+                4 => (0x54, random(4), 0, 0),
+                5 => (0x05, random(left), 0, 0),
+                _ => {
+                    let code = [0x15, 0x15, 0x25, 0x35][random(4)];
+                    (code, random(3), random(left), random(left))
+                }
+            };
+            program.push(Instruction {
+                code,
+                k: k as u32,
+                jt: jt as u8,
+                jf: jf as u8,
+            });
+        }
+        let shorter = optimize(program.clone());
+        before += program.len();
+        after += shorter.len();
+        for _ in 0..16 {
+            let args = [0; 6].map(|_: u64| (random(4) | random(2) << 32) as u64);
+            let nr = random(4) as u32;
+            let (want, got) = (
+                emulate(&program, NATIVE, nr, &args),
+                emulate(&shorter, NATIVE, nr, &args),
+            );
+            assert!(want.is_some());
+            assert_eq!(want, got, "{nr} {args:x?}\n{program:?}\n{shorter:?}");
+        }
+    }
+    assert!(after * 2 < before, "{after} of {before}");
+}
+
+/// What a rule costs once and again: the kernel takes time for each instruction.
+#[test]
+fn rules_of_one_argument_share_what_they_can() {
+    let rules = |values: u64| {
+        let rules: Vec<_> = (0..values)
+            .map(|v| {
+                json!({"names": ["personality"], "action": "SCMP_ACT_ALLOW",
+                "args": [{"index": 0, "value": v * 3, "op": "SCMP_CMP_EQ"}]})
+            })
+            .collect();
+        let program = compile(&profile(
+            json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": rules}),
+        ));
+        program.expect("compiles").instructions.len()
+    };
+    assert_eq!(rules(31) - rules(1), 30);
 }
 
 #[test]
@@ -200,7 +271,7 @@ fn names_of_other_architectures_are_passed_over() {
 
 #[test]
 fn too_many_conditions_are_an_error_not_a_truncated_filter() {
-    let args: Vec<_> = (0..1200)
+    let args: Vec<_> = (0..4200)
         .map(|v| {
             json!({"names": ["ioctl"], "action": "SCMP_ACT_ALLOW",
             "args": [{"index": 1, "value": v, "op": "SCMP_CMP_EQ"}]})

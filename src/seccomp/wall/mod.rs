@@ -22,7 +22,24 @@ const KILL: Ret = libc::SECCOMP_RET_KILL_PROCESS;
 /// `clone` when there is no such call.
 const NO_SUCH_CALL: Ret = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 
+/// Stands for the process's own pid where the wall is compiled before there is one: no pid is as
+/// large (`PID_MAX_LIMIT`), and no other constant of the table is the same.
+const ANY_PID: u32 = 0xaced_0001;
+
 /// The wall of the process `pid`, compiled.
+#[cfg(target_arch = "x86_64")]
+pub fn program(pid: u32) -> Result<Program, SeccompError> {
+    // Ahead, since every container and every exec waits for it.
+    const COMPILED: &[u8] = include_bytes!("x86_64.bpf");
+    let program = Program::from_bytes(COMPILED);
+    program.map_or_else(
+        || Program::from_policy(&policy(pid)),
+        |program| Ok(program.with_constant(ANY_PID, pid)),
+    )
+}
+
+/// The wall of the process `pid`, compiled.
+#[cfg(not(target_arch = "x86_64"))]
 pub fn program(pid: u32) -> Result<Program, SeccompError> {
     Program::from_policy(&policy(pid))
 }

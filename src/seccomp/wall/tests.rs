@@ -418,3 +418,27 @@ fn a_denied_clone3_is_one_that_does_not_exist() {
         NO_SUCH_CALL
     );
 }
+
+/// The wall is compiled ahead, for the hosts that most have.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn what_is_compiled_ahead_is_the_table() {
+    let whole = Program::from_policy(&policy(ANY_PID)).unwrap().to_bytes();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/seccomp/wall/x86_64.bpf");
+    if std::env::var_os("UPDATE_WALL").is_some() {
+        std::fs::write(path, &whole).unwrap();
+    }
+    assert!(
+        std::fs::read(path).unwrap() == whole,
+        "the table of calls has changed: run this test with UPDATE_WALL=1 to compile it anew"
+    );
+    for pid in [1, 7, u32::MAX >> 1] {
+        let own = program(pid).unwrap();
+        assert_eq!(own.instructions.len(), (whole.len() - 8) / 8);
+        let said = |args| behind(&own, libc::SYS_tgkill, args);
+        assert_eq!(said([pid.into(), 1, 15, 0, 0, 0]), None);
+        for other in [pid ^ 1, ANY_PID, 0] {
+            assert_eq!(said([other.into(), 1, 15, 0, 0, 0]), Some(libc::SIGSYS));
+        }
+    }
+}
