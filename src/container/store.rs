@@ -267,9 +267,16 @@ impl ContainerDir {
         self.read_json(STATE)
     }
 
+    /// Writes the record beside its place: the container is not on record before
+    /// [`ContainerDir::place_record`].
+    pub fn lay_record(&self, record: &Record) -> Result<(), StoreError> {
+        let bytes = serde_json::to_vec(record).map_err(|error| self.damaged(STATE, &error))?;
+        self.lay(STATE, &bytes)
+    }
+
     /// Commits the container: from here on it exists.
-    pub fn write_record(&self, record: &Record) -> Result<(), StoreError> {
-        self.write_json(STATE, record)
+    pub fn place_record(&self) -> Result<(), StoreError> {
+        self.place(STATE)
     }
 
     /// What create was about to make.
@@ -345,14 +352,23 @@ impl ContainerDir {
 
     /// Writes a file whole or not at all.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let temporary = format!(".{name}.new");
+        self.lay(name, bytes)?;
+        self.place(name)
+    }
+
+    fn lay(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let temporary = beside(name);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.dir, &temporary, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|error| self.failed("making", &temporary, error))?;
         io::Write::write_all(&mut File::from(file), bytes)
             .map_err(|error| self.failed("writing", &temporary, error))?;
-        rustix::fs::renameat(&self.dir, &temporary, &self.dir, name)
+        Ok(())
+    }
+
+    fn place(&self, name: &str) -> Result<(), StoreError> {
+        rustix::fs::renameat(&self.dir, beside(name), &self.dir, name)
             .map_err(|error| self.failed("putting in place", name, error))?;
         Ok(())
     }
@@ -409,6 +425,11 @@ impl ContainerDir {
             error,
         )
     }
+}
+
+/// The name under which a file is written before it is put in its place.
+fn beside(name: &str) -> String {
+    format!(".{name}.new")
 }
 
 #[cfg(test)]

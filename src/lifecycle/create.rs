@@ -1,13 +1,13 @@
 //! `create`: everything is verified first, made second, and unmade again when anything fails.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::LifecycleError;
 use super::payload::{self, Payload};
+use super::pid_file::PidFile;
 use super::plan::{Plan, deprecated_prestart, follows_mounting};
 use super::spawn::{self, Inside, Spawn};
 use crate::bundle::config::Bundle;
@@ -19,7 +19,7 @@ use crate::container::store::{self, Locked};
 use crate::container::{
     ContainerDir, ContainerId, Intent, Record, Status, Store, StoreError, record,
 };
-use crate::failure::{Doing, Failure};
+use crate::failure::Doing;
 use crate::init::channel::Message;
 use crate::init::request::{self, Entry, Guest, Handing, ProcessRequest, Request};
 use crate::sandbox::cgroup::{CgroupPaths, Manager};
@@ -199,12 +199,15 @@ fn finish(
         run_runtime_hooks(bundle, &record, unmade)?;
         inside.send(&Message::HooksDone)?;
     }
-    inside.expect(&Message::Ready)?;
+    // Written while the process inside builds, put in place when it is ready.
     record.created = record::rfc3339(SystemTime::now());
-    if let Some(path) = pid_file {
-        write_pid_file(path, record.process.pid)?;
-    }
-    unmade.dir.write_record(&record)?;
+    let pid = record.process.pid;
+    let pid_file = pid_file.as_ref().map(|path| PidFile::lay(path, pid));
+    let pid_file = pid_file.transpose()?;
+    unmade.dir.lay_record(&record)?;
+    inside.expect(&Message::Ready)?;
+    pid_file.map(PidFile::place).transpose()?;
+    unmade.dir.place_record()?;
     let pidfd = inside.release()?;
     unmade.keep = true;
     Ok(pidfd)
@@ -372,25 +375,4 @@ fn new_record(id: &ContainerId, bundle: &Bundle, plan: &Plan, payload: PayloadRe
 pub fn document(record: &Record, status: Status) -> String {
     serde_json::to_string(&record.document(status))
         .expect("a state document has only texts and numbers")
-}
-
-/// Writes a pid file whole or not at all.
-pub fn write_pid_file(path: &Path, pid: i32) -> Result<(), LifecycleError> {
-    let name = path
-        .file_name()
-        .ok_or_else(|| LifecycleError::PidFile(path.to_owned()))?;
-    let temporary = path.with_file_name(format!(".{}.new", name.to_string_lossy()));
-    let doing = || format!("writing --pid-file `{}`", path.display());
-    let mut file = std::fs::File::create(&temporary).doing(doing)?;
-    file.write_all(pid.to_string().as_bytes()).doing(doing)?;
-    // A file system on disk writes out at once what is renamed over a file, which costs more than
-    // all else of this.
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Failure::new(doing(), error).into());
-        }
-        _ => {}
-    }
-    std::fs::rename(&temporary, path).doing(doing)?;
-    Ok(())
 }

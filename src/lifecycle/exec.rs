@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, Process, User};
 use rustix::fs::{Mode, OFlags};
 
-use super::create::{open_audit, write_pid_file};
+use super::create::open_audit;
 use super::payload::{filter, hand_filter, personality};
+use super::pid_file::PidFile;
 use super::spawn::{self, Spawn};
 use super::start::load;
 use super::{LifecycleError, create};
@@ -167,7 +168,7 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
     }
     inside.expect(&Message::Ready)?;
     if let Some(path) = &request.pid_file {
-        write_pid_file(path, process.pid)?;
+        PidFile::lay(path, process.pid)?.place()?;
     }
     Ok((process, inside.release()?))
 }

@@ -6,6 +6,7 @@ pub mod delete;
 pub mod exec;
 pub mod foreground;
 pub mod payload;
+mod pid_file;
 pub mod plan;
 pub mod signal;
 pub mod spawn;
