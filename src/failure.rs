@@ -19,6 +19,12 @@ impl Failure {
         }
     }
 
+    /// The same, with what may help.
+    pub fn with_hint(self, hint: &str) -> Self {
+        let doing = format!("{} ({hint})", self.doing);
+        Self { doing, ..self }
+    }
+
     /// Whether the system's reason was this errno.
     pub fn is(&self, errno: rustix::io::Errno) -> bool {
         self.source.raw_os_error() == Some(errno.raw_os_error())

@@ -208,6 +208,11 @@ fn settings_that_this_runtime_does_not_have() {
         ("/process/selinuxLabel", json!("x:y"), "selinuxLabel"),
         ("/linux/intelRdt", json!({}), "intelRdt"),
         (
+            "/linux/namespaces",
+            json!([{"type": "pid"}, {"type": "uts"}]),
+            "`mount`",
+        ),
+        (
             "/hooks",
             json!({"startContainer": [{"path": "/bin/x"}]}),
             "startContainer",

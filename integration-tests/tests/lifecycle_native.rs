@@ -111,6 +111,67 @@ fn a_manifest_that_does_not_hold_is_no_reason_to_run_natively() {
     assert!(output.out().is_empty());
 }
 
+/// Whether the kernel mounts on what is attached nowhere: since Linux 6.15.
+fn mounts_nowhere() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("procfs");
+    let mut numbers = release
+        .split(['.', '-'])
+        .map(|part| part.parse().unwrap_or(0));
+    let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    version >= (6, 15)
+}
+
+#[test]
+fn without_a_mount_namespace_nothing_is_mounted_on_the_host() {
+    let native = Native::new();
+    let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("procfs");
+    let before = mounts();
+    let script = "exec >/log 2>&1; busybox readlink /proc/self/ns/mnt; busybox ls /; \
+                  echo x >/proc/sys/kernel/domainname; echo all; busybox sleep 1000";
+    native.script(script, |config| {
+        let namespaces = config["linux"]["namespaces"]
+            .as_array_mut()
+            .expect("a list");
+        namespaces.retain(|namespace| namespace["type"] != "mount");
+    });
+    let bundle = native.bundle();
+    let create = ["create", "--bundle", &bundle, "mountless"];
+    let output = run_leaving(&mut native.node.megarun(&create));
+    if !mounts_nowhere() {
+        assert_ne!(output.code, 0);
+        assert!(output.err().contains("6.15"), "{}", output.err());
+        assert_eq!(mounts(), before);
+        return;
+    }
+    output.success();
+    run(&mut native.node.megarun(&["start", "mountless"])).success();
+    let log = native.node.path("bundle/rootfs/log");
+    let said = || fs::read_to_string(&log).unwrap_or_default();
+    let mut waits = 0;
+    while !said().ends_with("all\n") {
+        assert!(waits < 1000, "{}", said());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        waits += 1;
+    }
+    let own = fs::read_link("/proc/self/ns/mnt").expect("procfs");
+    let expected = format!(
+        "{}\nbin\ndev\netc\nlog\nproc\nsys\nsh: can't create /proc/sys/kernel/domainname: Read-only file system\nall\n",
+        own.display()
+    );
+    assert_eq!(said(), expected);
+    assert_eq!(mounts(), before, "while it runs");
+    let exec = ["exec", "mountless", "/bin/busybox", "ls", "/"];
+    let output = run(&mut native.node.megarun(&exec));
+    assert_eq!(
+        output.out(),
+        "bin\ndev\netc\nlog\nproc\nsys\n",
+        "{}",
+        output.err()
+    );
+    run(&mut native.node.megarun(&["delete", "--force", "mountless"])).success();
+    assert_eq!(mounts(), before, "afterwards");
+}
+
 #[test]
 fn it_has_what_config_json_gives_it() {
     let native = Native::new();

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use oci_spec::runtime::Process;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::channel::{Channel, Message};
 use super::request::{Build, Received};
 use super::{Cgroups, InitError, adopt_terminal, expect};
-use crate::failure::Doing;
+use crate::failure::{Doing, Failure};
 use crate::sandbox::mounts::Step;
 use crate::sandbox::rootfs::{MountNamespace, Rootfs};
 use crate::sandbox::{credentials, devices, hooks, mounts, namespaces, network, sysctl, terminal};
@@ -25,11 +26,7 @@ pub fn build(
 ) -> Result<(), InitError> {
     // While the host's procfs is still there.
     credentials::set_oom_score(process)?;
-    let joins_mounts = |(flag, _): &(u32, _)| *flag == libc::CLONE_NEWNS as u32;
-    let mount_namespace = match build.join.iter().any(joins_mounts) {
-        true => MountNamespace::Joined,
-        false => MountNamespace::Own,
-    };
+    let mount_namespace = build.mount_namespace;
     for (flag, namespace) in build.join {
         namespaces::join(flag, &received.take(&namespace, "a namespace")?)?;
     }
@@ -57,7 +54,8 @@ pub fn build(
     let first = build.mounts.iter().position(Step::waits_for_cgroups);
     let later = build.mounts.split_off(first.unwrap_or(build.mounts.len()));
     for step in build.mounts {
-        mounts::attach::step(&root, step, received)?;
+        mounts::attach::step(&root, step, received)
+            .map_err(|failure| nowhere(failure, mount_namespace))?;
     }
     cgroups.enter(received)?;
     if build.new_cgroup_namespace {
@@ -100,4 +98,15 @@ pub fn build(
     )?;
     adopt_terminal(slave.as_ref())?;
     Ok(())
+}
+
+/// What EINVAL means where a mount goes on a file system that is attached nowhere.
+fn nowhere(failure: Failure, namespace: MountNamespace) -> Failure {
+    match namespace {
+        MountNamespace::Runtimes if failure.is(Errno::INVAL) => failure.with_hint(
+            "without a `mount` namespace of the container's own that needs Linux 6.15; add one to \
+             linux.namespaces",
+        ),
+        _ => failure,
+    }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::sandbox::devices::Device;
 use crate::sandbox::mounts::Step;
+use crate::sandbox::rootfs::MountNamespace;
 use rustix::io::Errno;
 
 /// A descriptor that is handed over: which of them it is.
@@ -122,6 +123,8 @@ pub struct Build {
     pub new_cgroup_namespace: bool,
     /// Bring up the loopback interface of a new network namespace.
     pub loopback: bool,
+    /// Whose its mounts are.
+    pub mount_namespace: MountNamespace,
     /// The root file system, detached.
     pub rootfs: Handed,
     /// Its path on the host.

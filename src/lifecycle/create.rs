@@ -72,6 +72,7 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     let payload = Payload::of(&bundle, request.node)?;
     if !matches!(payload, Payload::Native) {
         supported::without_native(&bundle.spec)?;
+        plan.namespaces.check_own_mounts()?;
         engine_init::strip(&mut bundle.spec);
     }
 

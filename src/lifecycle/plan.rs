@@ -198,6 +198,7 @@ impl Plan {
             join,
             new_cgroup_namespace: self.namespaces.makes(libc::CLONE_NEWCGROUP),
             loopback: self.namespaces.makes(libc::CLONE_NEWNET),
+            mount_namespace: self.namespaces.mounts(),
             rootfs: handing.give(rootfs),
             rootfs_path: bundle.rootfs.clone(),
             rootfs_propagation,

@@ -8,6 +8,7 @@ use oci_spec::runtime::{LinuxIdMapping, LinuxNamespace, LinuxNamespaceType};
 use rustix::fs::{Mode, OFlags};
 use thiserror::Error;
 
+use super::rootfs::MountNamespace;
 use crate::failure::{Doing, Failure};
 
 /// `linux.namespaces`, checked.
@@ -87,12 +88,35 @@ impl Namespaces {
                 Some(path) => out.join.push((flag, path.clone())),
             }
         }
-        if !out.separates(libc::CLONE_NEWNS) {
+        if out.makes(libc::CLONE_NEWUSER) && !out.separates(libc::CLONE_NEWNS) {
             return Err(NamespaceError::Unsupported(
-                "`mount` is missing: the container would mount over the host's own files",
+                "`mount` is missing, and a `user` namespace has no rights over the host's",
             ));
         }
         Ok(out)
+    }
+
+    /// Refuses a container in the runtime's own mount namespace, where the host's root is an open
+    /// directory away: nothing for guests, who have nothing to gain from it.
+    pub fn check_own_mounts(&self) -> Result<(), NamespaceError> {
+        match self.separates(libc::CLONE_NEWNS) {
+            true => Ok(()),
+            false => Err(NamespaceError::Unsupported(
+                "`mount` is missing; add it: only native programs may do without",
+            )),
+        }
+    }
+
+    /// Whose mounts the container's are to be.
+    pub fn mounts(&self) -> MountNamespace {
+        match (
+            self.makes(libc::CLONE_NEWNS),
+            self.separates(libc::CLONE_NEWNS),
+        ) {
+            (true, _) => MountNamespace::Own,
+            (_, true) => MountNamespace::Joined,
+            _ => MountNamespace::Runtimes,
+        }
     }
 
     /// Whether a namespace of this kind (`CLONE_NEW*`) is made.
@@ -223,7 +247,7 @@ mod tests {
     #[test]
     fn what_cannot_be_done_is_refused_by_name() {
         for (config, name) in [
-            (json!([{"type": "pid"}]), "mount"),
+            (json!([{"type": "pid"}, {"type": "user"}]), "mount"),
             (json!([{"type": "mount"}, {"type": "time"}]), "time"),
             (json!([{"type": "mount"}, {"type": "mount"}]), "mount"),
             (
@@ -233,6 +257,23 @@ mod tests {
         ] {
             let message = parse(config).unwrap_err().to_string();
             assert!(message.contains(name), "{message}");
+        }
+    }
+
+    #[test]
+    fn whose_the_mounts_are() {
+        for (config, mounts, guests) in [
+            (json!([{"type": "mount"}]), MountNamespace::Own, true),
+            (
+                json!([{"type": "mount", "path": "/x"}]),
+                MountNamespace::Joined,
+                true,
+            ),
+            (json!([{"type": "pid"}]), MountNamespace::Runtimes, false),
+        ] {
+            let namespaces = parse(config).unwrap();
+            assert_eq!(namespaces.mounts(), mounts);
+            assert_eq!(namespaces.check_own_mounts().is_ok(), guests);
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, OpenTreeFlags, UnmountFlags};
+use serde::{Deserialize, Serialize};
 
 use super::mounts::Filesystem;
 use super::mounts::attach;
@@ -13,12 +14,15 @@ use crate::failure::{Doing, Failure};
 use crate::sys::mount_attr::{self, Attr};
 
 /// Whose mount namespace the container has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MountNamespace {
     /// Its own.
     Own,
     /// Another's, by its path: others live there.
     Joined,
+    /// The runtime's, where nothing is mounted for it: its root file system is attached nowhere,
+    /// with all that is mounted on it, and goes with its last process.
+    Runtimes,
 }
 
 /// The root file system, open. No lookup leaves it, whatever links the image holds.
@@ -39,9 +43,13 @@ impl Rootfs {
         namespace: MountNamespace,
         propagation: u64,
     ) -> Result<Self, Failure> {
-        if namespace == MountNamespace::Joined {
-            attach::attach_at_path(&tree, path)?;
-            return Ok(Self { root: tree });
+        match namespace {
+            MountNamespace::Own => {}
+            MountNamespace::Joined => {
+                attach::attach_at_path(&tree, path)?;
+                return Ok(Self { root: tree });
+            }
+            MountNamespace::Runtimes => return Ok(Self { root: tree }),
         }
         let flags = match propagation {
             libc::MS_PRIVATE | libc::MS_UNBINDABLE => MountPropagationFlags::PRIVATE,
@@ -252,7 +260,7 @@ impl Rootfs {
                 rustix::mount::unmount(".", UnmountFlags::DETACH)
                     .doing(|| "leaving the old root")?;
             }
-            MountNamespace::Joined => {
+            MountNamespace::Joined | MountNamespace::Runtimes => {
                 rustix::process::chroot(".").doing(|| "changing to the new root (chroot)")?;
             }
         }

@@ -50,28 +50,32 @@ pub fn step(root: &Rootfs, step: Step, received: &mut Received) -> Result<(), Fa
                 copy_up: false,
             };
             let tmpfs = make(&tmpfs)?;
+            for (name, _) in &hierarchies {
+                rustix::fs::mkdirat(&tmpfs, name, Mode::from_raw_mode(0o755))
+                    .doing(|| format!("making `{}`", at.join(name).display()))?;
+            }
+            finish_read_only(&tmpfs, attributes, at)?;
             attach(&tmpfs, &root.make_dir(at)?, at)?;
             for (name, tree) in hierarchies {
                 let tree = received.take(&tree, "a cgroup")?;
-                attach_in_new(&tree, &tmpfs, &name, at)?;
+                attach_in_own(&tree, &tmpfs, &name, at)?;
             }
-            finish_read_only(&tmpfs, attributes, at)
+            Ok(())
         }
     }
 }
 
-/// Attaches a tree to a directory that it makes in a file system of the container's own, at `at`:
-/// nobody has put a link there yet.
-fn attach_in_new(
+/// Attaches a tree to a directory of a file system of the container's own, at `at`: nobody has put
+/// a link there yet.
+fn attach_in_own(
     tree: &OwnedFd,
     filesystem: &OwnedFd,
     name: &str,
     at: &Path,
 ) -> Result<(), Failure> {
-    let doing = || format!("mounting `{}`", at.join(name).display());
-    rustix::fs::mkdirat(filesystem, name, Mode::from_raw_mode(0o755)).doing(doing)?;
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    rustix::mount::move_mount(tree, c"", filesystem, name, flags).doing(doing)
+    rustix::mount::move_mount(tree, c"", filesystem, name, flags)
+        .doing(|| format!("mounting `{}`", at.join(name).display()))
 }
 
 /// A file system that is filled from the directory it is mounted over.
@@ -79,14 +83,15 @@ fn attach_with_copy(mut filesystem: Filesystem, point: &OwnedFd, at: &Path) -> R
     let attributes = filesystem.attributes;
     filesystem.attributes &= !libc::MOUNT_ATTR_RDONLY;
     let mount = make(&filesystem)?;
-    attach(&mount, point, at)?;
-    // config.json's mode is the directory's own; what was mounted over is still open.
+    // config.json's mode is the directory's own.
     let itself = !filesystem.data.iter().any(|(key, _)| key == "mode");
     copy_up::copy(point, &mount, itself, at)?;
-    finish_read_only(&mount, attributes, at)
+    finish_read_only(&mount, attributes, at)?;
+    attach(&mount, point, at)
 }
 
-/// Makes a mount that had to be written to read-only, where its attributes say so.
+/// Makes a mount that had to be written to read-only, where its attributes say so. It is attached
+/// nowhere yet: later the kernel lets only those of the process's own mount namespace be changed.
 fn finish_read_only(mount: &OwnedFd, attributes: u64, at: &Path) -> Result<(), Failure> {
     let attr = Attr {
         set: attributes & libc::MOUNT_ATTR_RDONLY,
