@@ -139,14 +139,15 @@ impl Running {
 
 #[test]
 fn the_guests_processes_are_seen_from_inside_and_from_outside() {
-    // The second is called something that would clear a terminal and make a line of its own.
+    // The second is called something that would clear a terminal and make a line of its own. By the
+    // time of `ps` the shell waits for it, which on a busy host it need not yet when it has begun.
     let mut container = Running::start(
         "ps",
         r#"sh -c '/usr/bin/true & exec sleep 1000' &
            sh -c 'kill -STOP $$; :' "$(printf '\033[2J\n1 0 fake')" &
            echo ready
            read go
-           ps -e -o PID,PPID,S,CMD
+           (sleep 0.2; exec ps -e -o PID,PPID,S,CMD)
            ls /proc/2 /proc/self/ | tr '\n' ' '; echo
            for secret in environ fd maps root; do test -e /proc/2/$secret && echo $secret; done
            read go"#,
