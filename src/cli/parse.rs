@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use super::{CgroupManager, Cli, Command, CreateArgs, DeleteArgs, ExecArgs, Global, Id, KillArgs};
+use super::{
+    CgroupManager, Cli, Command, CreateArgs, DeleteArgs, ExecArgs, Global, Id, KillArgs, RunArgs,
+};
 use crate::report::Format;
 
 /// What `words` say, the first being the program's name.
@@ -48,6 +50,9 @@ fn plain(words: &[OsString]) -> Option<Cli> {
         "state" => Command::State(id(reader, both)?),
         "kill" => Command::Kill(kill(reader, both)?),
         "delete" => Command::Delete(delete(reader, both)?),
+        "run" => Command::Run(run(reader, both)?),
+        "pause" => Command::Pause(id(reader, both)?),
+        "resume" => Command::Resume(id(reader, both)?),
         "exec" => Command::Exec(exec(reader, both)?),
         _ => return None,
     };
@@ -58,7 +63,13 @@ fn plain(words: &[OsString]) -> Option<Cli> {
 }
 
 fn create(mut reader: Reader<'_>, global: &mut Global) -> Option<CreateArgs> {
-    let mut args = CreateArgs {
+    let mut args = nothing_of_create();
+    args.id = reader.only(&mut Both(&mut args, global))?;
+    Some(args)
+}
+
+fn nothing_of_create() -> CreateArgs {
+    CreateArgs {
         bundle: PathBuf::from("."),
         spec_file: None,
         console_socket: None,
@@ -68,8 +79,16 @@ fn create(mut reader: Reader<'_>, global: &mut Global) -> Option<CreateArgs> {
         no_pivot: false,
         no_subreaper: false,
         id: String::new(),
+    }
+}
+
+fn run(mut reader: Reader<'_>, global: &mut Global) -> Option<RunArgs> {
+    let mut args = RunArgs {
+        detach: false,
+        keep: false,
+        create: nothing_of_create(),
     };
-    args.id = reader.only(&mut Both(&mut args, global))?;
+    args.create.id = reader.only(&mut Both(&mut args, global))?;
     Some(args)
 }
 
@@ -177,6 +196,16 @@ impl Options for CreateArgs {
             "no-new-keyring" => Place::Flag(&mut self.no_new_keyring),
             "no-pivot" => Place::Flag(&mut self.no_pivot),
             _ => return None,
+        })
+    }
+}
+
+impl Options for RunArgs {
+    fn place(&mut self, name: &str) -> Option<Place<'_>> {
+        Some(match name {
+            "detach" => Place::Flag(&mut self.detach),
+            "keep" => Place::Flag(&mut self.keep),
+            _ => return self.create.place(name),
         })
     }
 }
@@ -324,6 +353,10 @@ mod tests {
             "--log-format=json --log F exec --pid-file P --process F --detach --tty --console-socket S ID",
             "--root R exec --process F --console-socket S --detach --pid-file P ID",
             "exec ID /bin/true",
+            "run ID",
+            "--systemd-cgroup run --detach --keep --bundle U --pid-file P ID",
+            "pause ID",
+            "--root R resume ID",
             "exec --cwd / ID create --all -- --force -x=1",
             "exec ID",
         ] {
@@ -340,6 +373,8 @@ mod tests {
             "kill",
             "delete",
             "exec",
+            "run",
+            "--keep",
             "ID",
             "--",
             "-f",

@@ -53,9 +53,12 @@ pub fn build(
     )?;
     let first = build.mounts.iter().position(Step::waits_for_cgroups);
     let later = build.mounts.split_off(first.unwrap_or(build.mounts.len()));
-    for step in build.mounts {
+    let attach = |step, received: &mut Received| {
         mounts::attach::step(&root, step, received)
-            .map_err(|failure| nowhere(failure, mount_namespace))?;
+            .map_err(|failure| nowhere(failure, mount_namespace))
+    };
+    for step in build.mounts {
+        attach(step, received)?;
     }
     cgroups.enter(received)?;
     if build.new_cgroup_namespace {
@@ -63,7 +66,7 @@ pub fn build(
             .doing(|| "making a cgroup namespace")?;
     }
     for step in later {
-        mounts::attach::step(&root, step, received)?;
+        attach(step, received)?;
     }
     if let Some(devices) = build.devices {
         devices::make(&root, devices, received)?;
