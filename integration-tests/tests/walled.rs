@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it must not go on")]
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use integration_tests::cases::{self, Case};
 use integration_tests::command::{run, run_leaving, run_with};
@@ -67,25 +68,52 @@ fn every_guest_lives_behind_the_wall() {
     assert_eq!(node.containers(), [""; 0]);
 }
 
+/// Stops the process `pid` in a system call. `create` returns before the process inside has come to
+/// the one in which it waits, so it may be between two at first.
+fn stop_in_a_call(pid: i32) -> libc::user_regs_struct {
+    let limit = Instant::now() + Duration::from_secs(30);
+    loop {
+        let mut status = 0;
+        // SAFETY: the process is this test's own container; the registers are read into a
+        // structure of the kernel's layout, for which all zeros are a value.
+        let registers = unsafe {
+            check(libc::ptrace(libc::PTRACE_ATTACH, pid, 0, 0), "attaching");
+            check(
+                libc::waitpid(pid, &raw mut status, libc::__WALL).into(),
+                "waiting",
+            );
+            let mut registers: libc::user_regs_struct = std::mem::zeroed();
+            check(
+                libc::ptrace(libc::PTRACE_GETREGS, pid, 0, &raw mut registers),
+                "reading",
+            );
+            registers
+        };
+        if registers.orig_rax.cast_signed() >= 0 {
+            return registers;
+        }
+        assert!(Instant::now() < limit, "the process waits in no call");
+        // SAFETY: as above.
+        check(
+            unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, 0, 0) },
+            "letting go",
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn check(done: i64, what: &str) {
+    assert!(done >= 0, "{what}: {}", std::io::Error::last_os_error());
+}
+
 /// Makes `number` with `args` from inside the process `pid`, which waits in a system call. Returns
 /// the signal that ended it.
 fn intrude(pid: i32, number: i64, args: [u64; 3]) -> Option<i32> {
-    let check =
-        |done: i64, what: &str| assert!(done >= 0, "{what}: {}", std::io::Error::last_os_error());
+    let mut registers = stop_in_a_call(pid);
     let mut status = 0;
-    // SAFETY: the process is this test's own container; the registers are read into and written
-    // from a structure of the kernel's layout.
+    // SAFETY: the process is this test's own container, stopped; the registers are written from a
+    // structure of the kernel's layout.
     unsafe {
-        check(libc::ptrace(libc::PTRACE_ATTACH, pid, 0, 0), "attaching");
-        check(
-            libc::waitpid(pid, &raw mut status, libc::__WALL).into(),
-            "waiting",
-        );
-        let mut registers: libc::user_regs_struct = std::mem::zeroed();
-        check(
-            libc::ptrace(libc::PTRACE_GETREGS, pid, 0, &raw mut registers),
-            "reading",
-        );
         // Back onto the instruction that it waits in, with another call.
         registers.rip -= 2;
         registers.rax = number.cast_unsigned();
