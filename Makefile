@@ -34,10 +34,10 @@ help:
 # Two invocations: in one, cargo would give megarun the compiler that megabin links.
 build:
 	@scripts/setup.sh build
-	RUSTFLAGS='$(STATIC)' cargo build --release --locked -p megarun --target $(HOST)
+	RUSTFLAGS='$(STATIC)' cargo build --profile shipped --locked -p megarun --target $(HOST)
 	cargo build --release --locked -p megabin
 	mkdir -p $(DIST)
-	install -m 0755 $(TARGET)/$(HOST)/release/megarun $(TARGET)/release/megabin $(DIST)/
+	install -m 0755 $(TARGET)/$(HOST)/shipped/megarun $(TARGET)/release/megabin $(DIST)/
 
 guests:
 	@scripts/setup.sh guests

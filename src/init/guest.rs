@@ -112,7 +112,11 @@ impl Program {
         } = self;
         // The guests apply it; this process's own would take mode bits that they set.
         spec.umask = rustix::process::umask(rustix::fs::Mode::empty()).as_raw_mode();
-        match kernel.run(spec, Some(asked)) {
+        let ended = kernel.run(spec, Some(asked));
+        // The process ends here, and the system takes all at once what the kernel would give back
+        // piece by piece.
+        std::mem::forget(kernel);
+        match ended {
             Ok(status) => {
                 if let ExitStatus::Trap(message) = &status {
                     eprintln!("{message}");

@@ -166,10 +166,14 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
     if let Some(asked) = asked {
         asked.belongs_to(process.pid)?;
     }
+    let Some(path) = &request.pid_file else {
+        // Nobody has to know of it before it runs: it need not ask once more.
+        inside.send(&Message::Commit)?;
+        inside.expect(&Message::Ready)?;
+        return Ok((process, inside.released()?));
+    };
     inside.expect(&Message::Ready)?;
-    if let Some(path) = &request.pid_file {
-        PidFile::lay(path, process.pid)?.place()?;
-    }
+    PidFile::lay(path, process.pid)?.place()?;
     Ok((process, inside.release()?))
 }
 

@@ -229,8 +229,13 @@ impl Inside {
     }
 
     /// Lets it live on its own. Returns its pidfd.
-    pub fn release(mut self) -> Result<OwnedFd, LifecycleError> {
+    pub fn release(self) -> Result<OwnedFd, LifecycleError> {
         self.send(&Message::Commit)?;
+        self.released()
+    }
+
+    /// The same for one that has been told so already.
+    pub fn released(mut self) -> Result<OwnedFd, LifecycleError> {
         self.released = true;
         Ok(self
             .pidfd
