@@ -1,10 +1,14 @@
 //! The megarun OCI runtime.
 
+#![cfg_attr(not(test), no_main)]
+
 mod bundle;
 mod cli;
 mod commands;
 mod config;
 mod container;
+#[cfg_attr(test, allow(dead_code))]
+mod entry;
 mod failure;
 mod init;
 mod lifecycle;
@@ -15,13 +19,14 @@ mod stats;
 mod sys;
 mod systemd;
 
-use std::process::ExitCode;
-
 use clap::error::ErrorKind;
 
-fn main() -> ExitCode {
+/// Does what the command line says, or what another megarun says. Returns the exit code.
+#[cfg_attr(test, allow(dead_code))]
+fn run() -> u8 {
+    const FAILURE: u8 = 1;
     if let Some(request) = std::env::var_os(init::request::VARIABLE) {
-        return ExitCode::from(init::main(&request.to_string_lossy()));
+        return init::main(&request.to_string_lossy());
     }
     #[cfg(feature = "documents")]
     if let Some(written) = documents() {
@@ -37,21 +42,17 @@ fn main() -> ExitCode {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
             );
             let _ = error.print();
-            return if help {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            };
+            return if help { 0 } else { FAILURE };
         }
     };
     if cli.global.version {
         println!("{}", version());
-        return ExitCode::SUCCESS;
+        return 0;
     }
     // Before anything is opened, and takes one of their numbers.
     if let Err(error) = sys::fds::check_open(3, cli.preserved()) {
         eprintln!("megarun: {error}");
-        return ExitCode::FAILURE;
+        return FAILURE;
     }
     if let Err(error) = report::set_up(
         cli.global.log.as_deref(),
@@ -59,29 +60,29 @@ fn main() -> ExitCode {
         cli.global.debug,
     ) {
         eprintln!("megarun: {error}");
-        return ExitCode::FAILURE;
+        return FAILURE;
     }
     match commands::run(cli) {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => code,
         Err(error) => {
             report::error(&error.to_string());
-            ExitCode::from(error.exit_code())
+            error.exit_code()
         }
     }
 }
 
 /// `documents DIR`: manual pages and completions.
 #[cfg(feature = "documents")]
-fn documents() -> Option<ExitCode> {
+fn documents() -> Option<u8> {
     let mut args = std::env::args_os().skip(1);
     args.next().filter(|word| word == "documents")?;
     let dir = args.next()?;
     let command = <cli::Cli as clap::CommandFactory>::command();
     Some(match documents::write(&command, dir.as_ref()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             eprintln!("megarun: writing documents: {error}");
-            ExitCode::FAILURE
+            1
         }
     })
 }

@@ -6,6 +6,7 @@ mod containers;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 
 use containers::{Bundle, Node, unique, wait_until};
 
@@ -52,6 +53,31 @@ fn create_start_kill_delete() {
     node.run(&["delete", "--force", &id]).success();
     node.run(&["state", &id]).refused(&["does not exist"]);
     node.run(&["kill", &id, "9"]).refused(&["does not exist"]);
+}
+
+/// Else the first files that the runtime opens would be the container's standard streams, and its
+/// messages would be written to them.
+#[test]
+fn streams_that_the_engine_has_closed_are_dev_null() {
+    let (node, id) = (Node::new(), unique("closed"));
+    let bundle = node.bundle("b", &["/bin/loop"]).named(&id);
+    let mut create = node.command(&["create", "--bundle", bundle.path.to_str().unwrap(), &id]);
+    // SAFETY: between fork and exec it only closes numbers, which is async-signal-safe.
+    unsafe {
+        create.pre_exec(|| {
+            for stream in 0..=2 {
+                libc::close(stream);
+            }
+            Ok(())
+        });
+    }
+    assert!(create.status().unwrap().success());
+    for stream in 0..=2 {
+        let file = format!("/proc/{}/fd/{stream}", node.pid(&id));
+        assert_eq!(fs::read_link(file).unwrap().to_str(), Some("/dev/null"));
+    }
+    node.run(&["delete", "--force", &id]).success();
+    node.assert_nothing_left(&id);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, FdFlags};
 
 use super::clone::last_errno;
@@ -27,12 +28,29 @@ pub fn keep_on_exec(fd: impl AsFd) -> Result<(), Errno> {
     rustix::io::fcntl_setfd(fd, FdFlags::empty())
 }
 
+/// Opens /dev/null for each of the standard streams that the starter has closed: else the next file
+/// opened would take its number, and what is said to the stream would be written to that file.
+pub fn open_standard() -> Result<(), Errno> {
+    for stream in 0..=2 {
+        if !is_open(stream) {
+            let null = rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty())?;
+            // The lowest number that is free, which is the stream's, since those below it are open.
+            std::mem::forget(null);
+        }
+    }
+    Ok(())
+}
+
+fn is_open(fd: RawFd) -> bool {
+    // SAFETY: F_GETFD on any number only reads descriptor flags, or fails with EBADF.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
+}
+
 /// Checks that `count` descriptors from `first` up are open: what `--preserve-fds` hands on. A
 /// number that is free would go to whatever this program opens next.
 pub fn check_open(first: RawFd, count: u32) -> Result<(), Failure> {
     for fd in (first..).take(count as usize) {
-        // SAFETY: F_GETFD on any number only reads descriptor flags, or fails with EBADF.
-        if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+        if !is_open(fd) {
             let doing = format!("--preserve-fds {count}: descriptor {fd}");
             return Err(Failure::new(doing, Errno::BADF));
         }
@@ -44,9 +62,7 @@ pub fn check_open(first: RawFd, count: u32) -> Result<(), Failure> {
 ///
 /// Fails when it is not open. The caller must name each number once: it becomes its owner.
 pub fn adopt(fd: RawFd, what: &str) -> Result<OwnedFd, Failure> {
-    // SAFETY: F_GETFD on any number only reads descriptor flags, or fails with EBADF.
-    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
-    if fd < 0 || flags < 0 {
+    if !is_open(fd) {
         return Err(Failure::new(
             format!("taking over descriptor {fd} ({what})"),
             Errno::BADF,
