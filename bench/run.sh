@@ -67,7 +67,7 @@ part 200 'bytes between processes' bash -c 'bench --bench pipes'
 part 100 'processes that live' bash -c 'bench --bench live'
 part 900 "a peer: wasmtime's pool, a module for each program" \
   cargo run --release --locked -q --manifest-path bench/pool/Cargo.toml --target-dir "$TARGET/bench/pool"
-part 600 'compute-heavy programs, linked and folded beside unlinked' bash -c 'bench --bench compute'
+part 900 'compute-heavy programs, linked and folded beside unlinked' bash -c 'bench --bench compute'
 part 200 'linking and compiling the demo' bash -c part_demo
 part 900 'linking and folding' bench/folding.sh
 printf '\nbench: the table is in %s; %d s\n' "$table" $((SECONDS - began))
