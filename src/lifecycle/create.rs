@@ -192,7 +192,7 @@ fn finish(
     pid_file: &Option<PathBuf>,
     bundle: &Bundle,
     mut record: Record,
-    inside: Inside,
+    mut inside: Inside,
     unmade: &mut Unmade<'_>,
 ) -> Result<OwnedFd, LifecycleError> {
     if follows_mounting(&bundle.spec) {

@@ -120,7 +120,7 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
     let container = record.process.open().map_err(|_| not_running())?;
     let pid_flag = libc::CLONE_NEWPID as u32;
     let foreign = namespaces::foreign_of(record.process.pid, pid_flag)? != 0;
-    let inside = spawn::spawn(&Spawn {
+    let mut inside = spawn::spawn(&Spawn {
         namespaces: 0,
         pid_namespace: foreign.then(|| container.as_fd()),
         cgroup_v2: record.cgroup.open_v2()?,

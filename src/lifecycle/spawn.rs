@@ -52,6 +52,9 @@ pub struct Inside {
     pub process: ProcessId,
     pidfd: OwnedFd,
     channel: Channel,
+    /// Given back where this process only waits: the last to close it waits until the kernel has
+    /// unmounted it everywhere, and that would else be the process inside.
+    program: Option<OwnedFd>,
     released: bool,
 }
 
@@ -82,6 +85,7 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Inside, LifecycleError> {
         process,
         pidfd,
         channel,
+        program: Some(program),
         released: false,
     };
     if let Some((uids, gids)) = spawn.mappings {
@@ -191,7 +195,8 @@ impl Inside {
     }
 
     /// Waits for the message that comes next in order; a failure it reports is the error.
-    pub fn expect(&self, expected: &Message) -> Result<(), LifecycleError> {
+    pub fn expect(&mut self, expected: &Message) -> Result<(), LifecycleError> {
+        self.program = None;
         match self.channel.receive()? {
             Some(message) if message == *expected => Ok(()),
             Some(Message::Failed { message, code }) => {
