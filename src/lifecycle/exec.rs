@@ -166,15 +166,19 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
     if let Some(asked) = asked {
         asked.belongs_to(process.pid)?;
     }
-    let Some(path) = &request.pid_file else {
-        // Nobody has to know of it before it runs: it need not ask once more.
+    if request.pid_file.is_none() {
+        // Nobody has to know of it before it runs: it need not wait once more.
         inside.send(&Message::Commit)?;
-        inside.expect(&Message::Ready)?;
-        return Ok((process, inside.released()?));
-    };
+    }
     inside.expect(&Message::Ready)?;
-    PidFile::lay(path, process.pid)?.place()?;
-    Ok((process, inside.release()?))
+    let pidfd = match &request.pid_file {
+        Some(path) => {
+            PidFile::lay(path, process.pid)?.place()?;
+            inside.release()
+        }
+        None => inside.released(),
+    };
+    Ok((process, pidfd?))
 }
 
 /// What the process runs, and the socket of its kernel if that has one.

@@ -10,6 +10,7 @@ use megabin::link::{Folding, Program, Request, Target, link};
 use megabin::precompile::settings;
 use megabinary::digest::Digest;
 use megabinary::module::Module;
+use rustix::time::{ClockId, clock_gettime};
 use wasmtime::Engine;
 
 /// The modules of a folder by name, if it is there and holds any.
@@ -46,13 +47,7 @@ fn request(modules: &[(String, Vec<u8>)], folding: Folding) -> Request<'_> {
 
 /// Time on processors of the whole process so far.
 fn spent() -> Duration {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: `time` is valid for writing.
-    let failed = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
-    assert_eq!(failed, 0);
+    let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 

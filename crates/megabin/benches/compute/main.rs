@@ -16,6 +16,7 @@ use std::time::Duration;
 use megabin::link::{Folding, Linked, Program, Request, Target, link};
 use megabin::precompile::settings;
 use megabinary::digest::Digest;
+use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Engine, Linker, Module, Store};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, SinkOutputStream};
@@ -32,13 +33,7 @@ const ROUNDS: usize = 3;
 
 /// Time on a processor of this thread so far.
 fn spent() -> Duration {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: `time` is valid for writing.
-    let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    assert_eq!(failed, 0);
+    let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
@@ -213,6 +208,10 @@ fn measure() {
         .iter()
         .filter(|case| named.is_empty() || named.iter().any(|name| name == case.0));
     let wanted: Vec<_> = wanted.collect();
+    assert!(
+        !wanted.is_empty(),
+        "none of {named:?} is measured: see cases.rs"
+    );
     let mut rows: Vec<Row> = wanted.iter().map(|_| Row::default()).collect();
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     for seed in 0..PLACEMENTS {
