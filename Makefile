@@ -47,7 +47,9 @@ guests-test:
 	@scripts/setup.sh test
 	guests/build.sh test
 	guests/relocs.sh
-	integration-tests/conformance/build.sh $(abspath $(TARGET))/tmp/conformance
+	for suite in runtime-tools; do
+	  integration-tests/conformance/$$suite/build.sh $(abspath $(TARGET))/tmp/conformance/$$suite
+	done
 
 demo: guests build
 	@MEGARUN_BIN=$(abspath $(DIST))/megarun MEGABIN_BIN=$(abspath $(DIST))/megabin demo/demo.sh

@@ -64,9 +64,10 @@ pub struct Global {
     /// Accepted for engines; only `checkpoint` would use it
     #[arg(long, value_name = "PATH", hide = true)]
     pub criu: Option<PathBuf>,
+    // Before the command: `create` and `run` have crun's option of this name.
     /// The node's configuration: trust, limits, cache [default: /etc/megarun/config.toml; before it,
     /// a user's ~/.config/megarun/config.toml]
-    #[arg(long = "config", global = true, value_name = "FILE")]
+    #[arg(long = "config", value_name = "FILE")]
     pub node_config: Option<PathBuf>,
     /// Print the version and what it was built with
     #[arg(short = 'v', short_alias = 'V', long)]
@@ -148,7 +149,7 @@ pub struct CreateArgs {
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub bundle: PathBuf,
     /// Name of the file in the bundle to read instead of config.json
-    #[arg(short = 'f', long = "spec-file", value_name = "FILE")]
+    #[arg(short = 'f', long = "config", value_name = "FILE")]
     pub spec_file: Option<PathBuf>,
     /// Socket that takes the terminal's master side
     #[arg(long, value_name = "SOCKET")]

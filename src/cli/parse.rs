@@ -93,7 +93,7 @@ fn run(mut reader: Reader<'_>, global: &mut Global) -> Option<RunArgs> {
 }
 
 fn id(mut reader: Reader<'_>, global: &mut Global) -> Option<Id> {
-    let id = reader.only(global)?;
+    let id = reader.only(&mut Both(&mut NoOptions, global))?;
     Some(Id { id })
 }
 
@@ -186,11 +186,21 @@ impl Options for Global {
     }
 }
 
+/// Of a command that has none of its own.
+struct NoOptions;
+
+impl Options for NoOptions {
+    fn place(&mut self, _: &str) -> Option<Place<'_>> {
+        None
+    }
+}
+
 impl Options for CreateArgs {
     fn place(&mut self, name: &str) -> Option<Place<'_>> {
         Some(match name {
             "bundle" => Place::Path(&mut self.bundle),
             "console-socket" => Place::MaybePath(&mut self.console_socket),
+            "config" => Place::MaybePath(&mut self.spec_file),
             "pid-file" => Place::MaybePath(&mut self.pid_file),
             "preserve-fds" => Place::Descriptors(&mut self.preserve_fds),
             "no-new-keyring" => Place::Flag(&mut self.no_new_keyring),
@@ -237,12 +247,13 @@ impl Options for ExecArgs {
     }
 }
 
-/// A command's own options and the global ones, which may come after its name too.
+/// A command's own options and the global ones, which may come after its name too but for one.
 struct Both<'a, A>(&'a mut A, &'a mut Global);
 
 impl<A: Options> Options for Both<'_, A> {
     fn place(&mut self, name: &str) -> Option<Place<'_>> {
-        self.0.place(name).or_else(|| self.1.place(name))
+        let own = self.0.place(name);
+        own.or_else(|| (name != "config").then(|| self.1.place(name))?)
     }
 }
 
@@ -342,6 +353,7 @@ mod tests {
             "--root R/NS --log B/log.json --log-format json create --bundle B --no-pivot --console-socket S --pid-file P ID",
             "create --root R --bundle start create",
             "create ID --no-new-keyring --config C --debug",
+            "--config C run --detach ID",
             "start delete",
             "--root kill start create",
             "--root R state ID",
@@ -385,6 +397,7 @@ mod tests {
             "--log-format",
             "json",
             "--bundle=B",
+            "--config=C",
             "--preserve-fds=3",
             "--preserve-fds=2000",
             "--process",
