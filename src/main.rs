@@ -21,6 +21,8 @@ mod systemd;
 
 use clap::error::ErrorKind;
 
+use lifecycle::inherited::Inherited;
+
 /// Does what the command line says, or what another megarun says. Returns the exit code.
 #[cfg_attr(test, allow(dead_code))]
 fn run() -> u8 {
@@ -50,10 +52,13 @@ fn run() -> u8 {
         return 0;
     }
     // Before anything is opened, and takes one of their numbers.
-    if let Err(error) = sys::fds::check_open(3, cli.preserved()) {
-        eprintln!("megarun: {error}");
-        return FAILURE;
-    }
+    let inherited = match cli.preserved().map(Inherited::take).transpose() {
+        Ok(inherited) => inherited.unwrap_or_default(),
+        Err(error) => {
+            eprintln!("megarun: {error}");
+            return FAILURE;
+        }
+    };
     if let Err(error) = report::set_up(
         cli.global.log.as_deref(),
         cli.global.log_format,
@@ -62,7 +67,7 @@ fn run() -> u8 {
         eprintln!("megarun: {error}");
         return FAILURE;
     }
-    match commands::run(cli) {
+    match commands::run(cli, &inherited) {
         Ok(code) => code,
         Err(error) => {
             report::error(&error.to_string());

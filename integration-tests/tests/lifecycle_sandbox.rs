@@ -431,8 +431,9 @@ fn preserved_descriptors_reach_the_guest_and_leaked_ones_do_not() {
     fs::write(node.at("given"), "through descriptor 3").unwrap();
     let file = fs::File::open(node.at("given")).unwrap();
     let path = bundle.path.to_str().unwrap();
-    let with_three = |args: &[&str]| {
+    let with_three = |args: &[&str], listening: Option<&str>| {
         let mut command = node.command(args);
+        command.envs(listening.map(|count| ("LISTEN_FDS", count)));
         let number = file.as_raw_fd();
         // SAFETY: both calls are async-signal-safe. The result has no close-on-exec flag.
         unsafe {
@@ -450,12 +451,18 @@ fn preserved_descriptors_reach_the_guest_and_leaked_ones_do_not() {
         };
         node.run_command(command)
     };
-    let given = with_three(&["run", "--preserve-fds", "1", "--bundle", path, &id]);
-    assert_eq!(given.success().out, "through descriptor 3");
+    // More than there are too: podman counts those of socket activation twice.
+    for number in ["1", "5"] {
+        let given = with_three(
+            &["run", "--preserve-fds", number, "--bundle", path, &id],
+            None,
+        );
+        assert_eq!(given.success().out, "through descriptor 3");
+    }
+    let activated = with_three(&["run", "--bundle", path, &id], Some("1"));
+    assert_eq!(activated.success().out, "through descriptor 3");
     // An engine's descriptor that nobody asked to keep: the program finds none (exit code 9).
-    assert_eq!(with_three(&["run", "--bundle", path, &id]).code, 9);
-    node.run(&["create", "--preserve-fds", "5", "--bundle", path, &id])
-        .refused(&["preserve-fds"]);
+    assert_eq!(with_three(&["run", "--bundle", path, &id], None).code, 9);
     wait_until("it is gone", || cgroups_of(&id).is_empty());
 }
 

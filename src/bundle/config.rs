@@ -8,6 +8,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use thiserror::Error;
 
+use super::lenient;
 use crate::failure::{Doing, Failure};
 
 /// Largest config.json. Kubernetes limits a pod's specification to about a tenth.
@@ -79,7 +80,7 @@ impl Bundle {
         })?;
         // The types give a missing version a default, which the specification does not.
         let Version { .. } = parse(&file, &bytes)?;
-        let spec: Spec = parse(&file, &bytes)?;
+        let spec: Spec = parse_leniently(&file, &bytes)?;
         let rootfs = rootfs(&path, &spec)?;
         Ok(Self { path, spec, rootfs })
     }
@@ -87,7 +88,33 @@ impl Bundle {
 
 /// Loads the process document of `exec --process`.
 pub fn load_process(path: &Path) -> Result<Process, ConfigError> {
-    parse(path, &read_limited(path, MAX_BYTES)?)
+    parse_leniently(path, &read_limited(path, MAX_BYTES)?)
+}
+
+/// Without what others overlook too. It is looked for only where something is wrong.
+fn parse_leniently<T: serde::de::DeserializeOwned>(
+    path: &Path,
+    bytes: &[u8],
+) -> Result<T, ConfigError> {
+    parse(path, bytes).or_else(|wrong| {
+        let Ok(mut document) = serde_json::from_slice(bytes) else {
+            return Err(wrong);
+        };
+        let unknown = lenient::take_unknown_capabilities(&mut document);
+        if unknown.is_empty() {
+            return Err(wrong);
+        }
+        let parsed = serde_json::from_value(document).map_err(|error| ConfigError::Invalid {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+        log::warn!(
+            "`{}`: {}: no such capability",
+            path.display(),
+            unknown.join(", ")
+        );
+        Ok(parsed)
+    })
 }
 
 fn parse<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, ConfigError> {

@@ -4,6 +4,7 @@
 pub mod artifact;
 pub mod config;
 pub mod engine_init;
+pub mod lenient;
 pub mod locate;
 pub mod megabinary;
 pub mod sealed;

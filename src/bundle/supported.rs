@@ -18,13 +18,6 @@ pub struct Unsupported {
     reason: String,
 }
 
-impl Unsupported {
-    /// What `field` asks for cannot be.
-    pub fn new(field: &'static str, reason: String) -> Self {
-        Self { field, reason }
-    }
-}
-
 fn refuse<T>(field: &'static str, reason: impl Into<String>) -> Result<T, Unsupported> {
     Err(Unsupported {
         field,

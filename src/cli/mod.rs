@@ -26,13 +26,13 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// How many descriptors from 3 up a new process is to get.
-    pub fn preserved(&self) -> u32 {
+    /// How many descriptors from 3 up a new process is to get, where there is going to be one.
+    pub fn preserved(&self) -> Option<u32> {
         match &self.command {
-            Some(Command::Create(create)) => create.preserve_fds,
-            Some(Command::Run(run)) => run.create.preserve_fds,
-            Some(Command::Exec(exec)) => exec.preserve_fds,
-            _ => 0,
+            Some(Command::Create(create)) => Some(create.preserve_fds),
+            Some(Command::Run(run)) => Some(run.create.preserve_fds),
+            Some(Command::Exec(exec)) => Some(exec.preserve_fds),
+            _ => None,
         }
     }
 }

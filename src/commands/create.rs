@@ -5,15 +5,21 @@ use crate::cli::{CreateArgs, Global};
 use crate::config::NodeConfig;
 use crate::container::Store;
 use crate::lifecycle::create::{self, Console, Create};
+use crate::lifecycle::inherited::Inherited;
 
 /// Makes a container that waits for `start`.
-pub fn run(args: CreateArgs, global: &Global, store: &Store) -> Result<(), CommandError> {
+pub fn run(
+    args: CreateArgs,
+    global: &Global,
+    store: &Store,
+    inherited: &Inherited,
+) -> Result<(), CommandError> {
     let console = args
         .console_socket
         .clone()
         .map_or(Console::None, Console::Socket);
     let node = node(global)?;
-    create::create(request(args, console, global, store, &node)?)?;
+    create::create(request(args, console, global, store, &node, inherited)?)?;
     Ok(())
 }
 
@@ -24,6 +30,7 @@ pub fn request<'a>(
     global: &Global,
     store: &'a Store,
     node: &'a NodeConfig,
+    inherited: &'a Inherited,
 ) -> Result<Create<'a>, CommandError> {
     refuse(
         args.no_pivot,
@@ -38,7 +45,7 @@ pub fn request<'a>(
         config: args.spec_file,
         pid_file: args.pid_file,
         console,
-        preserved: args.preserve_fds,
+        inherited,
         cgroups: manager(global),
     })
 }

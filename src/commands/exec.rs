@@ -7,9 +7,15 @@ use crate::container::Store;
 use crate::lifecycle::create::Console;
 use crate::lifecycle::exec::{self, Changes, Exec, What};
 use crate::lifecycle::foreground::{self, Relay};
+use crate::lifecycle::inherited::Inherited;
 
 /// Runs another program in a container. Returns its exit code, or 0 with `--detach`.
-pub fn run(args: ExecArgs, global: &Global, store: &Store) -> Result<u8, CommandError> {
+pub fn run(
+    args: ExecArgs,
+    global: &Global,
+    store: &Store,
+    inherited: &Inherited,
+) -> Result<u8, CommandError> {
     refuse(
         args.cgroup.is_some(),
         "exec --cgroup",
@@ -63,7 +69,7 @@ pub fn run(args: ExecArgs, global: &Global, store: &Store) -> Result<u8, Command
         what,
         pid_file: args.pid_file,
         console,
-        preserved: args.preserve_fds,
+        inherited,
     })?;
     if args.detach {
         return Ok(0);

@@ -20,6 +20,7 @@ use crate::cli::{CgroupManager, Cli, Command, Global};
 use crate::config::NodeConfig;
 use crate::container::{ContainerId, Store};
 use crate::failure::Failure;
+use crate::lifecycle::inherited::Inherited;
 use crate::lifecycle::{LifecycleError, delete, signal, start};
 use crate::sandbox::cgroup::Manager;
 
@@ -65,7 +66,7 @@ through_lifecycle!(
 );
 
 /// Does what the command line says. Returns the exit code.
-pub fn run(cli: Cli) -> Result<u8, CommandError> {
+pub fn run(cli: Cli, inherited: &Inherited) -> Result<u8, CommandError> {
     let Cli { global, command } = cli;
     let Some(command) = command else {
         return Err(CommandError::Refused(
@@ -78,7 +79,7 @@ pub fn run(cli: Cli) -> Result<u8, CommandError> {
             Failure::new(format!("finding --root `{}`", root.display()), error)
         })?);
     match command {
-        Command::Create(args) => create::run(args, &global, &store)?,
+        Command::Create(args) => create::run(args, &global, &store, inherited)?,
         Command::Start(args) => start::start(&store, &id(&args.id)?)?,
         Command::State(args) => state::run(&id(&args.id)?, &store)?,
         Command::Kill(args) => {
@@ -90,8 +91,8 @@ pub fn run(cli: Cli) -> Result<u8, CommandError> {
             refuse(args.regex, "delete --regex", "name each container")?;
             delete::delete(&store, &id(&args.id)?, args.force)?;
         }
-        Command::Run(args) => return run::run(args, &global, &store),
-        Command::Exec(args) => return exec::run(args, &global, &store),
+        Command::Run(args) => return run::run(args, &global, &store, inherited),
+        Command::Exec(args) => return exec::run(args, &global, &store, inherited),
         Command::List(args) => list::run(&args, &store)?,
         Command::Ps(args) => ps::run(&args, &store)?,
         Command::Pause(args) => signal::freeze(&store, &id(&args.id)?, true)?,

@@ -6,10 +6,16 @@ use crate::cli::{Global, RunArgs};
 use crate::container::{ContainerId, Store};
 use crate::lifecycle::create::Console;
 use crate::lifecycle::foreground::{self, Relay};
+use crate::lifecycle::inherited::Inherited;
 use crate::lifecycle::{LifecycleError, delete, exec, start};
 
 /// Makes a container, starts it, waits for its end and removes it. Returns its exit code.
-pub fn run(args: RunArgs, global: &Global, store: &Store) -> Result<u8, CommandError> {
+pub fn run(
+    args: RunArgs,
+    global: &Global,
+    store: &Store,
+    inherited: &Inherited,
+) -> Result<u8, CommandError> {
     let id = id(&args.create.id)?;
     let node = node(global)?;
     let (console, receiver) = match &args.create.console_socket {
@@ -27,6 +33,7 @@ pub fn run(args: RunArgs, global: &Global, store: &Store) -> Result<u8, CommandE
         global,
         store,
         &node,
+        inherited,
     )?)?;
     if args.detach {
         return undo_unless(start::start(store, &id), store, &id).map(|()| 0);

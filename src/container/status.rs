@@ -72,9 +72,10 @@ impl Status {
         self == Self::Running
     }
 
-    /// Whether `delete` applies without `--force`.
+    /// Whether `delete` applies without `--force`. The specification wants `stopped`; crun and runc
+    /// end one that only waits too, and engines count on it.
     pub fn can_delete(self) -> bool {
-        self == Self::Stopped
+        matches!(self, Self::Created | Self::Stopped)
     }
 }
 
@@ -179,7 +180,7 @@ mod tests {
         for status in [Creating, Created, Running, Paused, Stopped] {
             assert_eq!(status.can_start(), status == Created);
             assert_eq!(status.can_exec(), status == Running);
-            assert_eq!(status.can_delete(), status == Stopped);
+            assert_eq!(status.can_delete(), matches!(status, Created | Stopped));
             assert_eq!(status.can_signal(), !matches!(status, Creating | Stopped));
         }
     }

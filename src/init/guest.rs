@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use oci_spec::runtime::{PosixRlimitType, Process};
@@ -17,6 +17,7 @@ use vkernel::plan::{Plan, PlanError};
 
 use super::request::{Guest, Received};
 use crate::failure::{Doing, Failure};
+use crate::sys::fds;
 
 /// Why the program could not run.
 #[derive(Debug, Error)]
@@ -155,8 +156,20 @@ fn spec(
             stream(std::io::stdout().as_fd().try_clone_to_owned())?,
             stream(std::io::stderr().as_fd().try_clone_to_owned())?,
         ],
-        passed,
+        passed: placed(passed),
     })
+}
+
+/// The virtual kernel numbers them from its first on; those that are missing stay so.
+fn placed(passed: Vec<OwnedFd>) -> Vec<Option<OwnedFd>> {
+    let mut places = Vec::new();
+    for fd in passed {
+        let place = fd.as_raw_fd() - fds::FIRST;
+        let place = usize::try_from(place).expect("they are numbered from the first on");
+        places.resize_with(places.len().max(place + 1), || None);
+        places[place] = Some(fd);
+    }
+    places
 }
 
 /// The node's bounds, tightened by config.json's.

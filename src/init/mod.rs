@@ -16,14 +16,14 @@ pub mod wait;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use oci_spec::runtime::Process;
 use rustix::process::{DumpableBehavior, Signal};
 use thiserror::Error;
 
 use crate::failure::{Doing, Failure};
-use crate::sandbox::credentials::{self, Runs};
+use crate::sandbox::credentials::{self, Groups, Runs};
 use crate::sandbox::hooks::HookError;
 use crate::sandbox::labels::Labels;
 use crate::sandbox::terminal;
@@ -124,7 +124,7 @@ fn run(channel: &Channel, request: Request, mut received: Received) -> Result<Re
         .as_ref()
         .map(|fd| received.take(fd, "the console socket"))
         .transpose()?;
-    let preserved = preserved(process.preserved)?;
+    let preserved = preserved(&process.preserved)?;
     let fifo = match entry {
         Entry::Build(build) => {
             let fifo = received.take(&build.fifo, "the fifo")?;
@@ -155,7 +155,17 @@ fn run(channel: &Channel, request: Request, mut received: Received) -> Result<Re
     }
     // Before the user changes: a process that has changed it may not read its own page map.
     let mut prepared = Prepared::new(process.payload, &process.config, preserved, received)?;
-    confine(channel, &process.config, labels, filter, &mut prepared)?;
+    let groups = match process.keeps_groups {
+        true => Groups::Kept,
+        false => Groups::Configured,
+    };
+    confine(
+        channel,
+        (&process.config, groups),
+        labels,
+        filter,
+        &mut prepared,
+    )?;
     // As the user who will run it: what that user may not read, it may not execute.
     prepared.check()?;
     wait::block_signals()?;
@@ -222,7 +232,7 @@ fn die_with_creator(channel: &Channel) -> Result<(), InitError> {
 /// Gives up what config.json's process does not have, and puts up the filters.
 fn confine(
     channel: &Channel,
-    process: &Process,
+    (process, groups): (&Process, Groups),
     labels: Labels,
     filter: Option<Program>,
     prepared: &mut Prepared,
@@ -230,7 +240,7 @@ fn confine(
     let load = |filter: &Option<Program>| filter.iter().try_for_each(seccomp::load);
     match prepared {
         Prepared::Native(native) if process.no_new_privileges() == Some(true) => {
-            become_user(channel, process, Runs::Native)?;
+            become_user(channel, process, groups, Runs::Native)?;
             labels.put_on()?;
             // What this program still does itself need not be in the profile.
             native.filter_at_the_end(filter);
@@ -239,11 +249,11 @@ fn confine(
             labels.put_on()?;
             // Needs a privilege that the user may not have.
             load(&filter)?;
-            become_user(channel, process, Runs::Native)?;
+            become_user(channel, process, groups, Runs::Native)?;
         }
         Prepared::Sandbox | Prepared::Guest(_) => {
             let wall = seccomp::wall::program(std::process::id())?;
-            become_user(channel, process, Runs::Guests)?;
+            become_user(channel, process, groups, Runs::Guests)?;
             labels.put_on()?;
             rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
                 .doing(|| "closing the process's memory to others")?;
@@ -255,15 +265,19 @@ fn confine(
     Ok(())
 }
 
-fn become_user(channel: &Channel, process: &Process, runs: Runs) -> Result<(), InitError> {
-    credentials::apply(process, runs)?;
+fn become_user(
+    channel: &Channel,
+    process: &Process,
+    groups: Groups,
+    runs: Runs,
+) -> Result<(), InitError> {
+    credentials::apply(process, groups, runs)?;
     die_with_creator(channel)
 }
 
-fn preserved(count: u32) -> Result<Vec<OwnedFd>, Failure> {
-    (3..3 + count as i32)
-        .map(|fd| fds::adopt(fd, "a descriptor of --preserve-fds"))
-        .collect()
+fn preserved(numbers: &[RawFd]) -> Result<Vec<OwnedFd>, Failure> {
+    let adopt = |&fd: &RawFd| fds::adopt(fd, "a descriptor of --preserve-fds");
+    numbers.iter().map(adopt).collect()
 }
 
 fn expect(channel: &Channel, expected: &Message) -> Result<(), InitError> {

@@ -177,8 +177,10 @@ pub struct ProcessRequest {
     pub console: Option<Handed>,
     /// `linux.personality`.
     pub personality: Option<LinuxPersonalityDomain>,
-    /// How many descriptors from 3 up it gets besides its standard ones.
-    pub preserved: u32,
+    /// Which descriptors it gets besides its standard ones.
+    pub preserved: Vec<RawFd>,
+    /// Whether it keeps its creator's supplementary groups instead of config.json's.
+    pub keeps_groups: bool,
     /// What it runs.
     pub payload: Payload,
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::LifecycleError;
+use super::inherited::Inherited;
 use super::payload::{self, Payload};
 use super::pid_file::PidFile;
 use super::plan::{Plan, deprecated_prestart, follows_mounting};
@@ -23,6 +24,7 @@ use crate::failure::Doing;
 use crate::init::channel::Message;
 use crate::init::request::{self, Entry, Guest, Handing, ProcessRequest, Request};
 use crate::sandbox::cgroup::{CgroupPaths, Manager};
+use crate::sandbox::credentials::KEEP_GROUPS;
 use crate::sandbox::{hooks, terminal};
 
 /// What is asked for.
@@ -41,8 +43,8 @@ pub struct Create<'a> {
     pub pid_file: Option<PathBuf>,
     /// Where the terminal goes.
     pub console: Console,
-    /// `--preserve-fds`.
-    pub preserved: u32,
+    /// What the caller hands the process.
+    pub inherited: &'a Inherited,
     /// Who makes cgroups.
     pub cgroups: Manager,
 }
@@ -65,7 +67,7 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     let console = console(&bundle, request.console)?;
     // The program may yet turn out not to hold; a process that waits is nothing of the host's.
     let early = match plan.cgroup.v2.is_none() && plan.cgroup.unit.is_none() {
-        true => Some(spawn(&bundle, &plan, request.preserved)?),
+        true => Some(spawn(&bundle, &plan, request.inherited)?),
         // It is cloned into its cgroup.
         false => None,
     };
@@ -111,7 +113,7 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
         Some(inside) => (inside, false),
         None => {
             make_cgroups(&plan, &mut unmade)?;
-            (spawn(&bundle, &plan, request.preserved)?, true)
+            (spawn(&bundle, &plan, request.inherited)?, true)
         }
     };
     // Its process is in the scope now.
@@ -121,7 +123,8 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     let creating = document(&record, Status::Creating);
     let build = plan.build(&bundle, &dir, creating, &mut handing)?;
     let process = bundle.spec.process().clone();
-    let process = process.unwrap_or_else(supported::no_process);
+    let mut process = process.unwrap_or_else(supported::no_process);
+    request.inherited.tell(&mut process);
     let linux = bundle.spec.linux().as_ref();
     let what = Request {
         cgroups: plan.cgroup.hand_tasks(&mut handing),
@@ -131,7 +134,8 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
             filter: payload::hand_filter(filter, &mut handing)?,
             console: console.map(|console| handing.give(console)),
             personality: payload::personality(linux),
-            preserved: request.preserved,
+            preserved: request.inherited.descriptors.clone(),
+            keeps_groups: keeps_groups(&record.annotations),
             payload: match (guest, &record.payload) {
                 (Some(guest), _) => request::Payload::Guest(guest),
                 (None, PayloadRecord::Native) => request::Payload::Native(payload::native(&record)),
@@ -165,7 +169,7 @@ fn make_cgroups(plan: &Plan, unmade: &mut Unmade<'_>) -> Result<(), LifecycleErr
 }
 
 /// The process inside, waiting to be told what to do.
-fn spawn(bundle: &Bundle, plan: &Plan, preserved: u32) -> Result<Inside, LifecycleError> {
+fn spawn(bundle: &Bundle, plan: &Plan, inherited: &Inherited) -> Result<Inside, LifecycleError> {
     let joined = plan.namespaces.join.iter();
     let pid_namespace = joined
         .filter(|(flag, _)| *flag == libc::CLONE_NEWPID as u32)
@@ -181,9 +185,16 @@ fn spawn(bundle: &Bundle, plan: &Plan, preserved: u32) -> Result<Inside, Lifecyc
         pid_namespace: pid_namespace.as_ref().map(AsFd::as_fd),
         cgroup_v2: plan.cgroup.open_v2()?,
         mappings: user_namespace.then_some((plan.uids.as_slice(), plan.gids.as_slice())),
-        preserved,
+        preserved: &inherited.descriptors,
+        keeps_groups: bundle.spec.annotations().as_ref().is_some_and(keeps_groups),
         title: engine_init::program(&bundle.spec),
     })
+}
+
+/// Whether the container's processes keep the runtime's supplementary groups.
+pub fn keeps_groups<'a>(annotations: impl IntoIterator<Item = (&'a String, &'a String)>) -> bool {
+    let mut annotations = annotations.into_iter();
+    annotations.any(|(name, value)| name == KEEP_GROUPS && value != "0")
 }
 
 /// From the clone to a container that waits: hooks, record, pid file, in the order in which a

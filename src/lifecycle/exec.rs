@@ -7,12 +7,12 @@ use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, Process, Us
 use rustix::fs::{Mode, OFlags};
 
 use super::create::open_audit;
+use super::inherited::Inherited;
 use super::payload::{filter, hand_filter, personality};
 use super::pid_file::PidFile;
 use super::spawn::{self, Spawn};
 use super::start::load;
 use super::{LifecycleError, create};
-use crate::bundle::supported::Unsupported;
 use crate::bundle::{artifact, config, supported};
 use crate::config::{Native, NodeConfig};
 use crate::container::kernels::Asked;
@@ -40,8 +40,8 @@ pub struct Exec<'a> {
     pub pid_file: Option<PathBuf>,
     /// Where a terminal goes.
     pub console: create::Console,
-    /// `--preserve-fds`.
-    pub preserved: u32,
+    /// What the caller hands the process.
+    pub inherited: &'a Inherited,
 }
 
 /// The process to make.
@@ -96,12 +96,13 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
         What::Changes(changes) => changes.tool.clone(),
         What::File(_) => None,
     };
-    let process = match request.what {
+    let mut process = match request.what {
         What::File(path) => config::load_process(&path)?,
         What::Changes(changes) => {
-            changed(record.config.process().clone().unwrap_or_default(), changes)?
+            changed(record.config.process().clone().unwrap_or_default(), changes)
         }
     };
+    request.inherited.tell(&mut process);
     supported::process(&process, true)?;
     supported::labels(&process, Modules::of_host())?;
     let wants_terminal = process.terminal() == Some(true);
@@ -125,7 +126,8 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
         pid_namespace: foreign.then(|| container.as_fd()),
         cgroup_v2: record.cgroup.open_v2()?,
         mappings: None,
-        preserved: request.preserved,
+        preserved: &request.inherited.descriptors,
+        keeps_groups: false,
         title: process.args().as_deref().unwrap_or_default(),
     })?;
     let mut handing = Handing::default();
@@ -156,7 +158,8 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
             filter: hand_filter(filter, &mut handing)?,
             console: console.map(|console| handing.give(console)),
             personality: personality(linux),
-            preserved: request.preserved,
+            preserved: request.inherited.descriptors.clone(),
+            keeps_groups: create::keeps_groups(&record.annotations),
             payload,
         },
     };
@@ -227,7 +230,7 @@ fn payload<'d>(
 }
 
 /// The container's process with what was asked for instead.
-fn changed(mut process: Process, changes: Changes) -> Result<Process, Unsupported> {
+fn changed(mut process: Process, changes: Changes) -> Process {
     let args = match &changes.tool {
         Some(tool) => [tool.clone()].into_iter().chain(changes.args).collect(),
         None => changes.args,
@@ -260,7 +263,7 @@ fn changed(mut process: Process, changes: Changes) -> Result<Process, Unsupporte
     }
     for name in changes.capabilities {
         let all = process.capabilities().clone().unwrap_or_else(none);
-        process.set_capabilities(Some(granted(all, &name)?));
+        process.set_capabilities(Some(granted(all, &name)));
     }
     if changes.apparmor.is_some() {
         process.set_apparmor_profile(changes.apparmor);
@@ -268,7 +271,7 @@ fn changed(mut process: Process, changes: Changes) -> Result<Process, Unsupporte
     if changes.label.is_some() {
         process.set_selinux_label(changes.label);
     }
-    Ok(process)
+    process
 }
 
 /// No capabilities. The type's own default has some.
@@ -277,24 +280,24 @@ fn none() -> LinuxCapabilities {
     sets.expect("each of the sets may be left out")
 }
 
-/// The sets with a further capability in each, as runc's `--cap`.
-fn granted(mut all: LinuxCapabilities, name: &str) -> Result<LinuxCapabilities, Unsupported> {
-    let capability: Capability = serde_json::from_value(name.into())
-        .map_err(|_| Unsupported::new("exec --cap", format!("`{name}` is no capability")))?;
+/// The sets with a further capability, as crun's and runc's `--cap`: what is executed later inherits
+/// nothing of it, and what nobody knows is overlooked.
+fn granted(mut all: LinuxCapabilities, name: &str) -> LinuxCapabilities {
+    let Ok(capability) = serde_json::from_value::<Capability>(name.into()) else {
+        log::warn!("exec --cap {name}: no such capability");
+        return all;
+    };
     let with = |set: &Option<Capabilities>| {
         let mut set = set.clone().unwrap_or_default();
         set.insert(capability);
         Some(set)
     };
     let (bounding, effective) = (with(all.bounding()), with(all.effective()));
-    let (permitted, inheritable) = (with(all.permitted()), with(all.inheritable()));
-    let ambient = with(all.ambient());
+    let permitted = with(all.permitted());
     all.set_bounding(bounding)
         .set_effective(effective)
-        .set_permitted(permitted)
-        .set_inheritable(inheritable)
-        .set_ambient(ambient);
-    Ok(all)
+        .set_permitted(permitted);
+    all
 }
 
 /// `UID[:GID]`, in numbers: names would have to come from a file of the image.
@@ -342,8 +345,7 @@ mod tests {
                 args: vec!["b".into()],
                 ..Changes::default()
             },
-        )
-        .unwrap();
+        );
         assert_eq!(process.args().as_deref(), Some(&["b".to_owned()][..]));
         assert_eq!(process.terminal(), Some(false));
         assert_eq!(process.user().uid(), 7);
@@ -359,7 +361,7 @@ mod tests {
             user: Some((1, None)),
             ..Changes::default()
         };
-        let process = changed(base(), changes).unwrap();
+        let process = changed(base(), changes);
         assert_eq!(process.args().as_deref().unwrap(), ["grep", "-c"]);
         assert_eq!(
             process.env().as_deref().unwrap(),
@@ -376,26 +378,23 @@ mod tests {
             capabilities: vec!["CAP_CHOWN".into(), "CAP_KILL".into()],
             ..Changes::default()
         };
-        let process = changed(base(), changes).unwrap();
+        let process = changed(base(), changes);
         assert_eq!(
             process.user().additional_gids().as_deref(),
             Some(&[5, 6][..])
         );
         let all = process.capabilities().as_ref().unwrap();
-        for set in [
-            all.bounding(),
-            all.effective(),
-            all.permitted(),
-            all.ambient(),
-        ] {
+        for set in [all.bounding(), all.effective(), all.permitted()] {
             assert_eq!(set.as_ref().unwrap().len(), 2);
+        }
+        for set in [all.inheritable(), all.ambient()] {
+            assert_eq!(*set, None);
         }
         let changes = Changes {
             capabilities: vec!["CAP_NOTHING".into()],
             ..Changes::default()
         };
-        let message = changed(base(), changes).unwrap_err().to_string();
-        assert!(message.contains("CAP_NOTHING"), "{message}");
+        assert_eq!(*changed(base(), changes).capabilities(), Some(none()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod create;
 pub mod delete;
 pub mod exec;
 pub mod foreground;
+pub mod inherited;
 pub mod payload;
 mod pid_file;
 pub mod plan;

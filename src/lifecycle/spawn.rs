@@ -5,7 +5,7 @@
 //! the start of a program, costs its creator no time.
 
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::sched::CloneFlags;
 use oci_spec::runtime::LinuxIdMapping;
@@ -40,8 +40,10 @@ pub struct Spawn<'a> {
     pub cgroup_v2: Option<OwnedFd>,
     /// Mappings of a new user namespace.
     pub mappings: Option<(&'a [LinuxIdMapping], &'a [LinuxIdMapping])>,
-    /// How many descriptors from 3 up it inherits.
-    pub preserved: u32,
+    /// Which descriptors it inherits.
+    pub preserved: &'a [RawFd],
+    /// Whether it keeps its creator's supplementary groups in a user namespace of its own.
+    pub keeps_groups: bool,
     /// What lists of processes show as its arguments.
     pub title: &'a [String],
 }
@@ -142,13 +144,15 @@ fn try_become_inside(
         let doing = || "becoming root of the user namespace";
         rustix::thread::set_thread_res_gid(gid, gid, gid).doing(doing)?;
         rustix::thread::set_thread_res_uid(uid, uid, uid).doing(doing)?;
-        rustix::thread::set_thread_groups(&[]).doing(doing)?;
+        if !spawn.keeps_groups {
+            rustix::thread::set_thread_groups(&[]).doing(doing)?;
+        }
         die_with_parent()?;
     }
     let doing = || "choosing the descriptors that the container's process gets";
-    fds::close_all_on_exec(3 + spawn.preserved).doing(doing)?;
+    fds::close_all_on_exec(3).doing(doing)?;
     fds::keep_on_exec(channel).doing(doing)?;
-    for number in 3..3 + spawn.preserved as i32 {
+    for &number in spawn.preserved {
         // Taken over only to change its flag: it must stay open.
         let fd = fds::adopt(number, "a descriptor of --preserve-fds")?;
         fds::keep_on_exec(&fd).doing(doing)?;

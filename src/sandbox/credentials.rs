@@ -25,8 +25,20 @@ pub enum Runs {
     Native,
 }
 
+/// Where the process's supplementary groups come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Groups {
+    /// `process.user.additionalGids`.
+    Configured,
+    /// They are whatever the runtime has: crun's annotation [`KEEP_GROUPS`].
+    Kept,
+}
+
+/// What `podman run --group-add keep-groups` asks for.
+pub const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
+
 /// Becomes the user of config.json with its limits and capabilities, for good.
-pub fn apply(process: &Process, runs: Runs) -> Result<(), Failure> {
+pub fn apply(process: &Process, groups: Groups, runs: Runs) -> Result<(), Failure> {
     for limit in process.rlimits().iter().flatten() {
         set_limit(limit, runs)?;
     }
@@ -39,13 +51,12 @@ pub fn apply(process: &Process, runs: Runs) -> Result<(), Failure> {
     rustix::thread::set_keep_capabilities(true)
         .doing(|| "keeping capabilities over the change of user")?;
     let user = process.user();
-    let groups: Vec<Gid> = user
-        .additional_gids()
-        .iter()
-        .flatten()
-        .map(|gid| Gid::from_raw(*gid))
-        .collect();
-    rustix::thread::set_thread_groups(&groups).doing(|| "setting process.user.additionalGids")?;
+    if groups == Groups::Configured {
+        let additional = user.additional_gids().iter().flatten();
+        let additional: Vec<Gid> = additional.map(|gid| Gid::from_raw(*gid)).collect();
+        rustix::thread::set_thread_groups(&additional)
+            .doing(|| "setting process.user.additionalGids")?;
+    }
     let (uid, gid) = (Uid::from_raw(user.uid()), Gid::from_raw(user.gid()));
     rustix::thread::set_thread_res_gid(gid, gid, gid)
         .doing(|| format!("changing to group {}", user.gid()))?;

@@ -16,6 +16,7 @@ use rustix::time::Timespec;
 use thiserror::Error;
 
 use crate::failure::{Doing, Failure};
+use crate::init::request::VARIABLE;
 
 /// How much of the end of a hook's standard error an error message shows.
 const SHOWN: usize = 4096;
@@ -104,11 +105,16 @@ fn run_one(kind: &'static str, hook: &Hook, state: &str, cwd: &Path) -> Result<(
     if let Some((name, rest)) = args.split_first() {
         command.arg0(name).args(rest);
     }
-    // Exactly the environment that config.json gives: none where it gives none.
-    command.env_clear();
-    for variable in hook.env().iter().flatten() {
-        let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
-        command.env(name, value);
+    // Exactly the environment that config.json gives. Where it names none, it is this program's
+    // own, as with crun and runc: hooks of engines find their programs by its PATH. Inside the
+    // container that is empty but for the variable that says what this program is.
+    command.env_remove(VARIABLE);
+    if let Some(env) = hook.env() {
+        command.env_clear();
+        for variable in env {
+            let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
+            command.env(name, value);
+        }
     }
     // SAFETY: one system call, which takes no lock and no memory.
     unsafe {
@@ -238,13 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn gets_the_state_and_only_its_own_environment() {
+    fn gets_the_state_and_its_own_environment_or_the_runtimes() {
         run_json(shell(
             r#"test "$(cat)" = '{"id":"c1"}' && test "$0" = hook-name"#,
         ))
         .unwrap();
-        run_json(shell(r#"test -z "$HOME$CARGO""#)).unwrap();
-        let mut with = shell(r#"test "$A" = "b=c""#);
+        run_json(shell(r#"test -n "$CARGO""#)).unwrap();
+        let mut with = shell(r#"test -z "$CARGO" && test "$A" = "b=c""#);
         with["env"] = json!(["A=b=c"]);
         run_json(with).unwrap();
     }

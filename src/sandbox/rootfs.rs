@@ -1,6 +1,9 @@
 //! The container's root file system: looking paths up inside it only, masking, entering it.
 
+use std::ffi::OsStr;
+use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
@@ -23,6 +26,26 @@ pub enum MountNamespace {
     /// The runtime's, where nothing is mounted for it: its root file system is attached nowhere,
     /// with all that is mounted on it, and goes with its last process.
     Runtimes,
+}
+
+/// How many links that lead nowhere are followed to make what they lead to; as many as the kernel
+/// follows of others.
+const MOST_LINKS: u32 = 40;
+
+/// What to make where nothing is.
+#[derive(Debug, Clone, Copy)]
+enum Make {
+    Directory,
+    File,
+}
+
+impl fmt::Display for Make {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Directory => "directory",
+            Self::File => "file",
+        })
+    }
 }
 
 /// The root file system, open. No lookup leaves it, whatever links the image holds.
@@ -131,48 +154,50 @@ impl Rootfs {
         }
     }
 
-    /// Opens a directory, making it and its parents where they are missing.
+    /// Opens a directory, making it and its parents where they are missing, and the target of a
+    /// link that leads nowhere yet.
     pub fn make_dir(&self, path: &Path) -> Result<OwnedFd, Failure> {
-        let doing = || {
-            format!(
-                "making directory `{}` in the root file system",
-                path.display()
-            )
-        };
-        match (self.open(path), path.parent(), path.file_name()) {
-            (Err(Errno::NOENT), Some(parent), Some(name)) => {
-                let parent = self.make_dir(parent)?;
-                match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
-                    Ok(()) | Err(Errno::EXIST) => {}
-                    Err(error) => return Err(Failure::new(doing(), error)),
-                }
-                self.open(path).doing(doing)
-            }
-            (opened, ..) => opened.doing(doing),
-        }
+        self.make(path, Make::Directory, MOST_LINKS)
     }
 
-    /// Opens something that is not a directory, making an empty file where nothing is.
+    /// Opens something that is not a directory, making an empty file where nothing is. Images have
+    /// such as /etc/resolv.conf as links that lead nowhere until their own init has run: then it
+    /// is made where the link leads.
     pub fn make_file(&self, path: &Path) -> Result<OwnedFd, Failure> {
-        if let Ok(there) = self.open(path) {
-            return Ok(there);
-        }
-        let (dir, name) = self.place(path)?;
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match rustix::fs::openat(
-            &dir,
-            name,
-            flags | OFlags::WRONLY,
-            Mode::from_raw_mode(0o644),
-        ) {
-            Ok(_) | Err(Errno::EXIST) => {}
-            Err(error) => {
-                let doing = format!("making file `{}` in the root file system", path.display());
-                return Err(Failure::new(doing, error));
+        self.make(path, Make::File, MOST_LINKS)
+    }
+
+    fn make(&self, path: &Path, what: Make, links: u32) -> Result<OwnedFd, Failure> {
+        let doing = || format!("making {what} `{}` in the root file system", path.display());
+        let (parent, name) = match (self.open(path), path.parent(), path.file_name()) {
+            (Err(Errno::NOENT), Some(parent), Some(name)) => (parent, name),
+            (opened, ..) => return opened.doing(doing),
+        };
+        let directory = self.make(parent, Make::Directory, links)?;
+        let made = match what {
+            Make::Directory => rustix::fs::mkdirat(&directory, name, Mode::from_raw_mode(0o755)),
+            Make::File => {
+                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let mode = Mode::from_raw_mode(0o644);
+                rustix::fs::openat(&directory, name, flags | OFlags::WRONLY, mode).map(drop)
             }
+        };
+        match made.map(|()| self.open(path)) {
+            Ok(opened) => return opened.doing(doing),
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(Failure::new(doing(), error)),
         }
-        self.open(path)
-            .doing(|| format!("opening `{}` in the root file system", path.display()))
+        // Somebody else has just made it, or it is a link.
+        let target = match (
+            self.open(path),
+            rustix::fs::readlinkat(&directory, name, []),
+        ) {
+            (Err(Errno::NOENT), Ok(target)) => target,
+            (opened, _) => return opened.doing(doing),
+        };
+        let left = links.checked_sub(1).ok_or(Errno::LOOP).doing(doing)?;
+        let target = Path::new(OsStr::from_bytes(target.as_bytes()));
+        self.make(&parent.join(target), what, left)
     }
 
     /// The directory (made where missing) and the last name of a path, to make something there.
@@ -319,5 +344,49 @@ fn unmounted(doing: &str, error: Errno) -> Failure {
             error,
         ),
         _ => Failure::new(doing, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn links_that_lead_nowhere_get_their_target_inside() {
+        let dir = tempfile::tempdir().unwrap();
+        let (at, root) = (dir.path(), Rootfs::at(dir.path()).unwrap());
+        std::fs::create_dir_all(at.join("etc")).unwrap();
+        symlink("../run/stub/resolv.conf", at.join("etc/resolv.conf")).unwrap();
+        symlink("/../../up/hosts", at.join("etc/hosts")).unwrap();
+        symlink("resolv.conf", at.join("etc/again")).unwrap();
+        symlink("../var/lib", at.join("etc/lib")).unwrap();
+        for file in ["/etc/again", "/etc/resolv.conf", "/etc/hosts", "/etc/lib/x"] {
+            root.make_file(Path::new(file)).unwrap();
+        }
+        for made in ["run/stub/resolv.conf", "up/hosts", "var/lib/x"] {
+            let kind = std::fs::symlink_metadata(at.join(made)).unwrap();
+            assert!(kind.is_file(), "{made}");
+        }
+        symlink("to/there", at.join("dir")).unwrap();
+        root.make_dir(Path::new("/dir/below")).unwrap();
+        assert!(at.join("to/there/below").is_dir());
+    }
+
+    #[test]
+    fn links_without_end_are_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let (at, root) = (dir.path(), Rootfs::at(dir.path()).unwrap());
+        symlink("b", at.join("a")).unwrap();
+        symlink("a", at.join("b")).unwrap();
+        for number in 0..50 {
+            symlink(format!("{}", number + 1), at.join(number.to_string())).unwrap();
+        }
+        symlink("grows/x", at.join("grows")).unwrap();
+        for path in ["/a", "/0", "/grows"] {
+            assert!(root.make_file(Path::new(path)).is_err(), "{path}");
+            assert!(root.make_dir(Path::new(path)).is_err(), "{path}");
+        }
     }
 }

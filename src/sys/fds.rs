@@ -46,16 +46,24 @@ fn is_open(fd: RawFd) -> bool {
     unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
 }
 
-/// Checks that `count` descriptors from `first` up are open: what `--preserve-fds` hands on. A
-/// number that is free would go to whatever this program opens next.
-pub fn check_open(first: RawFd, count: u32) -> Result<(), Failure> {
-    for fd in (first..).take(count as usize) {
-        if !is_open(fd) {
-            let doing = format!("--preserve-fds {count}: descriptor {fd}");
-            return Err(Failure::new(doing, Errno::BADF));
+/// The first descriptor after the standard streams.
+pub const FIRST: RawFd = 3;
+
+/// Which of the `count` descriptors from [`FIRST`] up are open: what is handed on. The other
+/// numbers are taken, since a free one would go to whatever this program opens next. The standard
+/// streams must be open.
+pub fn reserve(count: u32) -> Result<Vec<RawFd>, Failure> {
+    let mut open = Vec::new();
+    for fd in (FIRST..).take(count as usize) {
+        if is_open(fd) {
+            open.push(fd);
+            continue;
         }
+        let null = rustix::fs::open("/dev/null", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        // The lowest number that is free, for as long as this program runs.
+        std::mem::forget(null.doing(|| format!("--preserve-fds: taking descriptor {fd}"))?);
     }
-    Ok(())
+    Ok(open)
 }
 
 /// Takes ownership of a descriptor which the process that started this one left open for it.

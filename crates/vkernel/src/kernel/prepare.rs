@@ -266,7 +266,7 @@ fn path_variable(env: &[Vec<u8>]) -> Option<&[u8]> {
 fn descriptors(
     kernel: &Shared,
     stdio: [Option<OwnedFd>; 3],
-    passed: Vec<OwnedFd>,
+    passed: Vec<Option<OwnedFd>>,
     name: &str,
 ) -> Result<FdTable, ExecError> {
     let mut fds = FdTable::new(kernel.limits.descriptors);
@@ -278,6 +278,7 @@ fn descriptors(
         fds.insert_at(fd, descriptor).map_err(handing)?;
     }
     for (number, file) in (FIRST_PASSED..).zip(passed) {
+        let Some(file) = file else { continue };
         let descriptor = Descriptor::inherited(file).map_err(handing)?;
         // Standard streams may be sockets, as engines make them: those are the program's only
         // contact and no network.

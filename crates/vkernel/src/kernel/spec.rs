@@ -22,8 +22,8 @@ pub struct ProcessSpec {
     /// Its standard streams; one that is not there is closed.
     pub stdio: [Option<OwnedFd>; 3],
     /// Descriptors handed in besides, in the order in which the process finds them from
-    /// [`FIRST_PASSED`] up.
-    pub passed: Vec<OwnedFd>,
+    /// [`FIRST_PASSED`] up; one that is not there is closed.
+    pub passed: Vec<Option<OwnedFd>>,
 }
 
 /// Guest descriptor of the root directory: where programs' libraries look for the first of the

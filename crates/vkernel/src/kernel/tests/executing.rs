@@ -357,12 +357,12 @@ fn an_interpreters_own_ticket_is_no_script() {
 
 #[test]
 fn descriptors_handed_in_follow_the_root_directory() {
-    let body = "(drop (call $write (i32.const 5) (i32.const 256) (i32.const 6)))
-        (if (i32.ne (call $write (i32.const 6) (i32.const 256) (i32.const 6)) (i32.const 8)) (then unreachable))";
+    let body = "(drop (call $write (i32.const 6) (i32.const 256) (i32.const 6)))
+        (if (i32.ne (call $write (i32.const 5) (i32.const 256) (i32.const 6)) (i32.const 8)) (then unreachable))";
     let container = Box::new(&[Guest::new("writes", body)]);
     let (first, second) = (null().unwrap(), pipe());
     let spec = ProcessSpec {
-        passed: vec![first, second.1],
+        passed: vec![Some(first), None, Some(second.1)],
         ..spec(&["writes"])
     };
     assert_eq!(container.try_run(spec).0, Ok(ExitStatus::Code(0)));
