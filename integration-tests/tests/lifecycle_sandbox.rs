@@ -6,7 +6,7 @@
 mod containers;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
@@ -252,6 +252,9 @@ fn a_user_namespace() {
             .push(json!({"type": "user"}));
         config["linux"]["uidMappings"] = map.clone();
         config["linux"]["gidMappings"] = map;
+        // In a user namespace nobody may make a node, and the host has none of this name.
+        let device = json!({"path": "/dev/disk/of-its-own", "type": "b", "major": 1, "minor": 5, "uid": 10, "gid": 11, "fileMode": 0o640});
+        config["linux"]["devices"] = json!([device]);
     });
     let owned = std::process::Command::new("chown")
         .args(["-hR", "100000:100000"])
@@ -261,6 +264,10 @@ fn a_user_namespace() {
     node.create(&bundle, &id).success();
     let pid = node.pid(&id);
     assert_eq!(status_field(pid, "Uid"), "100000 100000 100000 100000");
+    let device = fs::metadata(format!("/proc/{pid}/root/dev/disk/of-its-own")).unwrap();
+    assert_eq!((device.uid(), device.gid()), (100_010, 100_011));
+    assert_eq!(device.mode(), libc::S_IFBLK | 0o640);
+    assert_eq!(device.rdev(), libc::makedev(1, 5));
     node.run(&["delete", "--force", &id]).success();
     assert_eq!(node.run_bundle(&bundle, &id).success().out, "hello\n");
 
@@ -432,6 +439,8 @@ fn preserved_descriptors_reach_the_guest_and_leaked_ones_do_not() {
     let file = fs::File::open(node.at("given")).unwrap();
     let path = bundle.path.to_str().unwrap();
     let with_three = |args: &[&str], listening: Option<&str>| {
+        // Whoever reads it moves on in it for all.
+        (&file).rewind().unwrap();
         let mut command = node.command(args);
         command.envs(listening.map(|count| ("LISTEN_FDS", count)));
         let number = file.as_raw_fd();

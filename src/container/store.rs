@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -381,6 +381,11 @@ impl ContainerDir {
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(self.failed("opening", name, error).into()),
         }
+    }
+
+    /// Where what the container needs besides can be made: it goes with the directory.
+    pub fn for_more(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
     }
 
     /// Its descriptor.

@@ -15,6 +15,7 @@ use crate::init::request::{Build, Handing};
 use crate::sandbox::cgroup::detect::Hierarchies;
 use crate::sandbox::cgroup::resources;
 use crate::sandbox::cgroup::{self, CgroupError, CgroupPaths, Manager};
+use crate::sandbox::devices::Lender;
 use crate::sandbox::labels::Modules;
 use crate::sandbox::mounts::idmap::Mappings;
 use crate::sandbox::mounts::prepare;
@@ -188,7 +189,12 @@ impl Plan {
             true => None,
             false => {
                 let config = linux.devices().as_deref().unwrap_or_default();
-                Some(devices::plan(config, user_namespace, handing)?)
+                let lender = user_namespace.then(|| Lender {
+                    dir: dir.for_more(),
+                    uids: &self.uids,
+                    gids: &self.gids,
+                });
+                Some(devices::plan(config, lender.as_ref(), handing)?)
             }
         };
         let paths = |list: &Option<Vec<String>>| list.iter().flatten().map(PathBuf::from).collect();

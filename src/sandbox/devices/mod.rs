@@ -1,19 +1,20 @@
 //! Device nodes: those every container has, those config.json adds, and the links beside them.
 
+mod lent;
+
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, Uid};
+use rustix::fs::{AtFlags, Dev, FileType, Gid, Mode, Uid};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::mounts::attach;
-use super::mounts::prepare::clone_tree;
 use super::rootfs::Rootfs;
 use crate::failure::{Doing, Failure};
 use crate::init::request::{Handed, Handing, Received};
-use crate::sys::mount_attr::{self, Attr};
+pub use lent::Lender;
 
 /// A device node for the container.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,8 +29,26 @@ pub struct Device {
     pub mode: u32,
     /// Owner and group inside the container.
     pub owner: (u32, u32),
-    /// The host's node, to be bound instead of made: in a user namespace nobody may make nodes.
+    /// A node outside, to be bound instead of made: in a user namespace nobody may make nodes.
     pub host: Option<Handed>,
+}
+
+impl Device {
+    fn kind(&self) -> FileType {
+        match self.kind {
+            'b' => FileType::BlockDevice,
+            'p' => FileType::Fifo,
+            _ => FileType::CharacterDevice,
+        }
+    }
+
+    fn rdev(&self) -> Dev {
+        rustix::fs::makedev(self.number.0, self.number.1)
+    }
+
+    fn mode(&self) -> Mode {
+        Mode::from_raw_mode(self.mode)
+    }
 }
 
 const ALWAYS: [(&str, u32, u32); 6] = [
@@ -50,10 +69,10 @@ const LINKS: [(&str, &str); 5] = [
 ];
 
 /// The devices to make: the standard ones, then config.json's, which replace those at their path.
-/// With `bind`, each with the host's node of the same path.
+/// With a lender, each with a node outside.
 pub fn plan(
     config: &[LinuxDevice],
-    bind: bool,
+    lender: Option<&Lender<'_>>,
     handing: &mut Handing,
 ) -> Result<Vec<Device>, Failure> {
     let mut devices: Vec<Device> = ALWAYS
@@ -88,16 +107,15 @@ pub fn plan(
             host: None,
         });
     }
-    if bind {
-        for device in &mut devices {
-            let tree = clone_tree(&device.path, false)?;
-            let attr = Attr {
-                set: libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC,
-                propagation: libc::MS_PRIVATE,
-                ..Attr::default()
+    if let Some(lender) = lender {
+        for (number, device) in devices.iter_mut().enumerate() {
+            let standard = ALWAYS
+                .iter()
+                .any(|(path, ..)| device.path == Path::new(path));
+            let tree = match standard {
+                true => lender.standard(device)?,
+                false => lender.configured(device, number)?,
             };
-            mount_attr::set(tree.as_fd(), &attr)
-                .doing(|| format!("setting mount options of `{}`", device.path.display()))?;
             device.host = Some(handing.give(tree));
         }
     }
@@ -132,14 +150,8 @@ fn make_one(root: &Rootfs, device: Device, received: &mut Received) -> Result<()
         let host = received.take(&host, "a device")?;
         return attach::attach(&host, &root.make_file(path)?, path);
     }
-    let kind = match device.kind {
-        'b' => FileType::BlockDevice,
-        'p' => FileType::Fifo,
-        _ => FileType::CharacterDevice,
-    };
-    let number = rustix::fs::makedev(device.number.0, device.number.1);
+    let (kind, number, mode) = (device.kind(), device.rdev(), device.mode());
     let (dir, name) = root.place(path)?;
-    let mode = Mode::from_raw_mode(device.mode);
     match rustix::fs::mknodat(&dir, name, kind, mode, number) {
         Ok(()) => {}
         Err(Errno::EXIST) => {
