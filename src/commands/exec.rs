@@ -75,5 +75,5 @@ pub fn run(
         return Ok(0);
     }
     let relay = receiver.as_ref().map(Relay::receive).transpose()?;
-    Ok(foreground::wait(process, &pidfd, relay.as_ref())?)
+    Ok(foreground::wait(process, &pidfd, relay.as_ref(), None)?)
 }

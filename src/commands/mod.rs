@@ -80,7 +80,7 @@ pub fn run(cli: Cli, inherited: &Inherited) -> Result<u8, CommandError> {
         })?);
     match command {
         Command::Create(args) => create::run(args, &global, &store, inherited)?,
-        Command::Start(args) => start::start(&store, &id(&args.id)?)?,
+        Command::Start(args) => start::until_ready(&store, &id(&args.id)?)?,
         Command::State(args) => state::run(&id(&args.id)?, &store)?,
         Command::Kill(args) => {
             refuse(args.regex, "kill --regex", "name each container")?;

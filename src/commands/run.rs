@@ -36,7 +36,7 @@ pub fn run(
         inherited,
     )?)?;
     if args.detach {
-        return undo_unless(start::start(store, &id), store, &id).map(|()| 0);
+        return undo_unless(start::until_ready(store, &id), store, &id).map(|()| 0);
     }
     let code = (|| {
         let process = store.open(&id)?.record()?.map(|record| record.process);
@@ -46,8 +46,8 @@ pub fn run(
             Some(socket) if terminal => Some(Relay::receive(&socket)?),
             _ => None,
         };
-        start::start(store, &id)?;
-        foreground::wait(process, &pidfd, relay.as_ref())
+        let readiness = start::start(store, &id)?;
+        foreground::wait(process, &pidfd, relay.as_ref(), readiness)
     })();
     if args.keep && code.is_ok() {
         return Ok(code?);

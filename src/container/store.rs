@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
@@ -386,6 +386,11 @@ impl ContainerDir {
     /// Where what the container needs besides can be made: it goes with the directory.
     pub fn for_more(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
+    }
+
+    /// Its absolute path.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Its descriptor.

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::LifecycleError;
 use super::inherited::Inherited;
+use super::notify;
 use super::payload::{self, Payload};
 use super::pid_file::PidFile;
 use super::plan::{Plan, deprecated_prestart, follows_mounting};
@@ -88,6 +89,10 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
         keep: false,
         _lock: lock,
     };
+    let manager = notify::manager();
+    if let Some(manager) = &manager {
+        notify::show(manager, &dir, &mut bundle.spec)?;
+    }
     let mut handing = Handing::default();
     let payload_record = payload.record();
     let (guest, asked) = match payload {
@@ -125,6 +130,9 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     let process = bundle.spec.process().clone();
     let mut process = process.unwrap_or_else(supported::no_process);
     request.inherited.tell(&mut process);
+    if let Some(manager) = &manager {
+        notify::tell(manager, &mut process);
+    }
     let linux = bundle.spec.linux().as_ref();
     let what = Request {
         cgroups: plan.cgroup.hand_tasks(&mut handing),

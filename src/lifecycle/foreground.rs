@@ -10,6 +10,7 @@ use rustix::process::{Pid, WaitOptions};
 use rustix::termios::{OptionalActions, Termios};
 
 use super::LifecycleError;
+use super::notify::Readiness;
 use super::signal;
 use crate::container::ProcessId;
 use crate::failure::{Doing, Failure};
@@ -72,11 +73,12 @@ impl Drop for Relay {
     }
 }
 
-/// Waits for a child process to end. Its exit code, or 128 and the signal that ended it.
+/// Waits for a child process to end, and passes on that it is ready. Its exit code, or 128 and the signal that ended it.
 pub fn wait(
     process: ProcessId,
     pidfd: &OwnedFd,
     relay: Option<&Relay>,
+    mut readiness: Option<Readiness>,
 ) -> Result<u8, LifecycleError> {
     let mut forwarded = signals::ENDING.to_vec();
     forwarded.extend([libc::SIGWINCH, libc::SIGCONT]);
@@ -94,12 +96,17 @@ pub fn wait(
                 ready.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN));
             }
         }
+        // Last, since the others have their places.
+        if let Some(readiness) = &readiness {
+            ready.push(PollFd::new(readiness, PollFlags::IN));
+        }
         match rustix::event::poll(&mut ready, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(Failure::new("waiting for the process", error).into()),
         }
         let is_ready: Vec<bool> = ready.iter().map(|fd| !fd.revents().is_empty()).collect();
         drop(ready);
+        readiness.take_if(|readiness| readiness.pass_on());
         while let Some(number) = signals::next(&signals) {
             match (number, relay) {
                 (libc::SIGWINCH, Some(relay)) => relay.resize(),
@@ -112,7 +119,7 @@ pub fn wait(
             if is_ready[0] && !more {
                 return reap(process);
             }
-            if is_ready.get(3) == Some(&true) {
+            if from_stdin && is_ready[3] {
                 from_stdin = copy(std::io::stdin().as_fd(), relay.master.as_fd());
             }
         }

@@ -6,6 +6,7 @@ pub mod delete;
 pub mod exec;
 pub mod foreground;
 pub mod inherited;
+pub mod notify;
 pub mod payload;
 mod pid_file;
 pub mod plan;

@@ -8,15 +8,17 @@ use rustix::process::Signal;
 
 use super::LifecycleError;
 use super::create::document;
+use super::notify::Readiness;
 use crate::container::record::PayloadRecord;
 use crate::container::{ContainerDir, ContainerId, Record, Status, Store};
 use crate::failure::Failure;
 use crate::sandbox::hooks;
 
-/// Lets the container run, then runs its `poststart` hooks.
-pub fn start(store: &Store, id: &ContainerId) -> Result<(), LifecycleError> {
+/// Lets the container run, then runs its `poststart` hooks. Returns where it will say that it is
+/// ready, if somebody wants to know.
+pub fn start(store: &Store, id: &ContainerId) -> Result<Option<Readiness>, LifecycleError> {
     let dir = store.open(id)?;
-    let record = {
+    let (record, readiness) = {
         let _lock = dir.lock()?;
         let (record, status) = load(&dir)?;
         match record {
@@ -26,11 +28,12 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<(), LifecycleError> {
                 return Err(LifecycleError::NoProcess(id.clone()));
             }
             Some(record) if status.can_start() => {
+                let readiness = Readiness::listen(&dir)?;
                 let fifo = dir.release()?;
                 if let PayloadRecord::Native = record.payload {
                     wait_for_exec(&fifo)?;
                 }
-                record
+                (record, readiness)
             }
             _ => {
                 return Err(LifecycleError::State {
@@ -47,7 +50,20 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<(), LifecycleError> {
     if let Err(error) = hooks::run("poststart", &record.poststart, &state, &record.bundle) {
         log::warn!("{error}");
     }
-    Ok(())
+    Ok(readiness)
+}
+
+/// The same, and returns when the container is ready, if somebody wants to know.
+pub fn until_ready(store: &Store, id: &ContainerId) -> Result<(), LifecycleError> {
+    let Some(readiness) = start(store, id)? else {
+        return Ok(());
+    };
+    let record = store.open(id)?.record()?;
+    match record.map(|record| record.process.open()) {
+        Some(Ok(pidfd)) => Ok(readiness.wait(&pidfd)?),
+        // It has ended.
+        _ => Ok(()),
+    }
 }
 
 /// Waits until the program is executed or has failed: before, a signal would not be its own.
