@@ -94,11 +94,17 @@ pub fn run(command: &mut Command) -> Output {
 /// it is given, so they are files and not pipes, which would end only with it.
 #[track_caller]
 pub fn run_leaving(command: &mut Command) -> Output {
+    run_leaving_with(command, Stdio::null())
+}
+
+/// The same with something on standard input.
+#[track_caller]
+pub fn run_leaving_with(command: &mut Command, stdin: impl Into<Stdio>) -> Output {
     let shown = format!("{command:?}");
     let mut stdout = tempfile::tempfile().expect("a temporary file");
     let mut stderr = tempfile::tempfile().expect("a temporary file");
     let child = command
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(stdout.try_clone().expect("one more descriptor"))
         .stderr(stderr.try_clone().expect("one more descriptor"))
         .spawn()

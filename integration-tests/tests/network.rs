@@ -5,14 +5,16 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use integration_tests::command::{Output, run, run_leaving, run_with};
+use integration_tests::command::{Output, run, run_leaving, run_leaving_with, run_with};
 use integration_tests::node::Node;
 use integration_tests::subject;
+use serde_json::json;
 
 /// A running container of `guests/recipes/network.toml` with this `networking`, in a network
 /// namespace of its own.
@@ -169,6 +171,53 @@ fn local_sockets_work_between_programs() {
     assert_eq!(output.success().out(), "by a path\n");
     let made = fs::symlink_metadata(container.bundle.join("rootfs/tmp/server"));
     assert!(made.expect("it is there").file_type().is_socket());
+}
+
+#[test]
+fn a_service_manager_hears_that_a_container_is_ready() {
+    let line = ["nc", "-u", "-U", "-q", "1"];
+    let container = Container::bundled("host", &line);
+    let path = container.node.path("manager");
+    let manager = UnixDatagram::bind(&path).expect("a socket of our own");
+    manager.set_nonblocking(true).expect("setting a flag");
+    let said = container.node.path("said");
+    fs::write(&said, "STATUS=up\nREADY=1\nMAINPID=7\n").expect("writing a file");
+    let said = || fs::File::open(&said).expect("it is there");
+    let inside = format!("{}/notify", path.display());
+    container.edit(|config| {
+        config["process"]["args"] = json!([line.as_slice(), &[inside.as_str()]].concat());
+    });
+    let megarun = |args: &[&str]| {
+        let mut command = container.node.megarun(args);
+        command.env("NOTIFY_SOCKET", &path);
+        command
+    };
+    let ready = || {
+        let mut message = [0; 64];
+        let length = manager.recv(&mut message).expect("it has been told");
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+    // `start` returns when it is ready and not before.
+    let (bundle, id) = (container.path(), container.id.as_str());
+    run_leaving_with(&mut megarun(&["create", "--bundle", bundle, id]), said()).success();
+    assert!(manager.recv(&mut [0; 64]).is_err());
+    run(&mut megarun(&["start", id])).success();
+    assert_eq!(ready(), "READY=1");
+    run(&mut megarun(&["delete", "--force", id])).success();
+    for detach in [None, Some("--detach")] {
+        let args = ["run", "--bundle", bundle, id].into_iter().chain(detach);
+        let args: Vec<_> = args.collect();
+        run_leaving_with(&mut megarun(&args), said()).success();
+        assert_eq!(ready(), "READY=1", "{detach:?}");
+    }
+    run(&mut megarun(&["delete", "--force", id])).success();
+    // One that ends without a word is not waited for.
+    container.edit(|config| config["process"]["args"] = json!(["echo", "moon"]));
+    run_leaving_with(&mut megarun(&["create", "--bundle", bundle, id]), said()).success();
+    run(&mut megarun(&["start", id])).success();
+    assert!(manager.recv(&mut [0; 64]).is_err());
+    run(&mut megarun(&["delete", "--force", id])).success();
+    assert!(container.node.containers().is_empty());
 }
 
 #[test]
