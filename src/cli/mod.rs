@@ -180,7 +180,7 @@ pub struct KillArgs {
     /// To every process of the container
     #[arg(short, long)]
     pub all: bool,
-    /// The id is a pattern: not supported
+    /// The id is a regular expression: to each container whose id has a match
     #[arg(short, long)]
     pub regex: bool,
     /// The container
@@ -197,7 +197,7 @@ pub struct DeleteArgs {
     /// Kill it first; fine if it does not exist
     #[arg(short, long)]
     pub force: bool,
-    /// The id is a pattern: not supported
+    /// The id is a regular expression: remove each container whose id has a match
     #[arg(short, long)]
     pub regex: bool,
     /// The container

@@ -18,7 +18,7 @@ use vkernel::places::Places;
 
 use crate::cli::{CgroupManager, Cli, Command, Global};
 use crate::config::NodeConfig;
-use crate::container::{ContainerId, Store};
+use crate::container::{ContainerId, Store, StoreError};
 use crate::failure::Failure;
 use crate::lifecycle::inherited::Inherited;
 use crate::lifecycle::{LifecycleError, delete, signal, start};
@@ -83,13 +83,15 @@ pub fn run(cli: Cli, inherited: &Inherited) -> Result<u8, CommandError> {
         Command::Start(args) => start::until_ready(&store, &id(&args.id)?)?,
         Command::State(args) => state::run(&id(&args.id)?, &store)?,
         Command::Kill(args) => {
-            refuse(args.regex, "kill --regex", "name each container")?;
             let signal = signal::parse(&args.signal).map_err(CommandError::Refused)?;
-            signal::kill(&store, &id(&args.id)?, signal, args.all)?;
+            each(&store, &args.id, args.regex, |id| {
+                signal::kill(&store, id, signal, args.all)
+            })?;
         }
         Command::Delete(args) => {
-            refuse(args.regex, "delete --regex", "name each container")?;
-            delete::delete(&store, &id(&args.id)?, args.force)?;
+            each(&store, &args.id, args.regex, |id| {
+                delete::delete(&store, id, args.force)
+            })?;
         }
         Command::Run(args) => return run::run(args, &global, &store, inherited),
         Command::Exec(args) => return exec::run(args, &global, &store, inherited),
@@ -105,6 +107,35 @@ pub fn run(cli: Cli, inherited: &Inherited) -> Result<u8, CommandError> {
         Command::Restore(_) => refuse(true, "restore", NO_CHECKPOINT)?,
     }
     Ok(0)
+}
+
+/// Does something with the container of this name or, with `--regex`, with every one in whose id
+/// the pattern is found. What fails with one is said, and the others are gone on with; the first
+/// failure is the command's.
+fn each(
+    store: &Store,
+    name: &str,
+    pattern: bool,
+    mut what: impl FnMut(&ContainerId) -> Result<(), LifecycleError>,
+) -> Result<(), CommandError> {
+    if !pattern {
+        return Ok(what(&id(name)?)?);
+    }
+    let pattern = regex_lite::Regex::new(name)
+        .map_err(|error| CommandError::Refused(format!("--regex `{name}`: {error}")))?;
+    let mut failed = None;
+    for id in store.ids()? {
+        if !pattern.is_match(&id.to_string()) {
+            continue;
+        }
+        match what(&id) {
+            // Another command may remove one meanwhile.
+            Ok(()) | Err(LifecycleError::Store(StoreError::NotFound(_))) => {}
+            Err(error) if failed.is_some() => log::error!("{error}"),
+            Err(error) => failed = Some(error),
+        }
+    }
+    failed.map_or(Ok(()), |error| Err(error.into()))
 }
 
 const NO_CHECKPOINT: &str = "the container's programs are in one process that CRIU cannot save";

@@ -274,9 +274,18 @@ impl Intent {
     /// the container's own.
     pub fn remove_cgroups(&self) -> Result<(), CgroupError> {
         let deadline = Instant::now() + PATIENCE;
-        // Mostly nobody is left in any.
+        // Mostly nobody is left in any. The freezer's comes last: it may be needed for the others.
         let busy = |cgroup: &&IntendedCgroup| fs::remove_dir(&cgroup.path).is_err();
-        let left: Vec<_> = self.cgroups.iter().filter(busy).collect();
+        let freezes = |cgroup: &&IntendedCgroup| cgroup.path.iter().any(|name| name == "freezer");
+        let (freezer, others): (Vec<_>, Vec<_>) = self.cgroups.iter().partition(freezes);
+        let mut left: Vec<_> = others.into_iter().filter(busy).collect();
+        let home = freezer.first().filter(|_| !left.is_empty());
+        let home = home.map(|cgroup| cgroup.path.as_path());
+        left.extend(
+            freezer
+                .iter()
+                .filter(|cgroup| home.is_some() || busy(cgroup)),
+        );
         let ours = |cgroup: &IntendedCgroup| {
             let inode = fs::metadata(&cgroup.path).map(|meta| meta.ino()).ok();
             inode.is_some() && inode == cgroup.inode
@@ -286,7 +295,7 @@ impl Intent {
             .filter(|cgroup| ours(cgroup))
             .for_each(|cgroup| thaw(&cgroup.path));
         for cgroup in left {
-            remove(&cgroup.path, ours(cgroup), deadline)?;
+            remove(&cgroup.path, ours(cgroup), home, deadline)?;
         }
         // Without processes it has ended: what is left is to have it forgotten.
         if let Some(unit) = &self.unit
@@ -298,8 +307,15 @@ impl Intent {
     }
 }
 
-/// Removes a cgroup with those below it. Tries before killing: mostly nobody is left.
-fn remove(path: &Path, kill: bool, deadline: Instant) -> Result<(), CgroupError> {
+/// Removes a cgroup with those below it. Tries before killing: mostly nobody is left. Whoever is
+/// killed is brought home into the container's own freezer first: somebody may have moved it into
+/// one that is frozen, where it would never die.
+fn remove(
+    path: &Path,
+    kill: bool,
+    home: Option<&Path>,
+    deadline: Instant,
+) -> Result<(), CgroupError> {
     loop {
         match fs::remove_dir(path) {
             Ok(()) => return Ok(()),
@@ -323,10 +339,14 @@ fn remove(path: &Path, kill: bool, deadline: Instant) -> Result<(), CgroupError>
         thaw(path);
         for pid in pids_in(path).unwrap_or_default() {
             signal_one(pid, Signal::KILL)?;
+            if let Some(home) = home {
+                // Best effort: where it fails, the deadline reports it.
+                let _ = fs::write(home.join("cgroup.procs"), pid.to_string());
+            }
         }
         for child in fs::read_dir(path).into_iter().flatten().flatten() {
             if child.file_type().is_ok_and(|kind| kind.is_dir()) {
-                remove(&child.path(), true, deadline)?;
+                remove(&child.path(), true, home, deadline)?;
             }
         }
         std::thread::sleep(Duration::from_millis(1));
