@@ -104,8 +104,8 @@ pub enum LifecycleError {
     Died(String),
     /// The terminal has nobody to go to.
     #[error(
-        "process.terminal is set: give the path of a socket that takes the terminal with \
-         --console-socket, or set it to false"
+        "process.terminal is set: use --console-socket with the path of a socket that takes the \
+         terminal, or set it to false"
     )]
     NoConsole,
     /// A socket for a terminal that there is not.

@@ -2,5 +2,6 @@
 //! list, `conformance/<suite>/not-passed.toml`, of what does not pass here, with the reason and
 //! with who of crun and runc passes it; a run is compared with it in both directions.
 
+mod crun;
 mod list;
 mod runtime_tools;
