@@ -31,7 +31,6 @@ fn create_start_kill_delete() {
         state["pid"].to_string(),
         std::fs::read_to_string(&pid_file).unwrap()
     );
-    node.run(&["delete", &id]).refused(&["created", "--force"]);
     node.run(&["exec", &id, "/bin/hello"]).refused(&["created"]);
 
     node.run(&["start", &id]).success();
@@ -53,6 +52,37 @@ fn create_start_kill_delete() {
     node.run(&["delete", "--force", &id]).success();
     node.run(&["state", &id]).refused(&["does not exist"]);
     node.run(&["kill", &id, "9"]).refused(&["does not exist"]);
+
+    // One that only waits needs no force, as with crun and runc.
+    node.create(&bundle, &id).success();
+    node.run(&["delete", &id]).success();
+    node.assert_nothing_left(&id);
+}
+
+#[test]
+fn containers_are_removed_by_a_pattern() {
+    let node = Node::new();
+    let ids = ["one", "two", "other"].map(|name| unique(&format!("by-pattern-{name}")));
+    for (number, id) in ids.iter().enumerate() {
+        let bundle = node.bundle(&format!("b{number}"), &["/bin/loop"]).named(id);
+        node.create(&bundle, id).success();
+    }
+    node.run(&["start", &ids[1]]).success();
+    let pattern = "^by-pattern-(one|two)-";
+    // One of the two runs: it is said, and the other goes all the same.
+    node.run(&["delete", "--regex", pattern])
+        .refused(&["running", "--force"]);
+    assert_eq!(node.status(&ids[1]), "running");
+    node.assert_nothing_left(&ids[0]);
+    node.run(&["kill", "--regex", pattern, "KILL"]).success();
+    node.run(&["delete", "--regex", "--force", pattern])
+        .success();
+    node.assert_nothing_left(&ids[1]);
+    assert_eq!(node.status(&ids[2]), "created");
+    node.run(&["delete", "--regex", "by-pattern-(other"])
+        .refused(&["--regex"]);
+    node.run(&["delete", "--regex", "no-such"]).success();
+    node.run(&["delete", &ids[2]]).success();
 }
 
 /// Else the first files that the runtime opens would be the container's standard streams, and its

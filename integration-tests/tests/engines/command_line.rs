@@ -333,8 +333,6 @@ fn what_is_not_done_is_refused_by_name() {
             "checkpoint",
         ),
         (&["restore", "refused"], "restore"),
-        (&["kill", "--regex", "refused"], "--regex"),
-        (&["delete", "--regex", "refused"], "--regex"),
         (&["exec", "--cgroup", "x", "refused", "true"], "--cgroup"),
         (
             &["exec", "--ignore-paused", "refused", "true"],
@@ -345,7 +343,6 @@ fn what_is_not_done_is_refused_by_name() {
             &["exec", "--process-label", "x", "refused", "true"],
             "selinux",
         ),
-        (&["exec", "--cap", "CAP_X", "refused", "true"], "--cap"),
         (
             &["update", "--kernel-memory", "5", "refused"],
             "--kernel-memory",
