@@ -121,7 +121,7 @@ fn each(
     if !pattern {
         return Ok(what(&id(name)?)?);
     }
-    let pattern = regex_lite::Regex::new(name)
+    let pattern = regex::Regex::new(name)
         .map_err(|error| CommandError::Refused(format!("--regex `{name}`: {error}")))?;
     let mut failed = None;
     for id in store.ids()? {

@@ -13,6 +13,8 @@ use wasmtime::{
     WasmFeatures,
 };
 
+use crate::cpu;
+
 /// The exact engine version artifacts are compiled with. A test compares it with `Cargo.lock`:
 /// a fix in the compiler must reach artifacts that were compiled before it.
 pub const WASMTIME_VERSION: &str = "48.0.8";
@@ -83,6 +85,9 @@ pub fn config(code: Code) -> Config {
     for feature in DISABLED {
         config.wasm_features(*feature, false);
     }
+    // SAFETY: what it says of a feature is what the C library or the standard library found on this
+    // processor, and of one it does not know that it does not know.
+    unsafe { config.detect_host_feature(cpu::detect) };
     config
         .concurrency_support(false)
         .shared_memory(false)
@@ -149,38 +154,6 @@ const DISABLED: &[WasmFeatures] = &[
 /// can only load artifacts.
 pub fn engine(code: Code, creator: Arc<dyn MemoryCreator>) -> wasmtime::Result<Engine> {
     Engine::new(config(code).with_host_memory(creator))
-}
-
-/// What the processor offers that compiled code may depend on: architecture and features.
-///
-/// The compiler uses what it finds, so an artifact belongs to the processor it was made on.
-#[must_use]
-pub fn cpu_identity() -> String {
-    let mut features = vec![std::env::consts::ARCH];
-    #[cfg(target_arch = "x86_64")]
-    {
-        macro_rules! detect {
-            ($($name:tt)*) => {$(
-                if std::arch::is_x86_feature_detected!($name) {
-                    features.push($name);
-                }
-            )*};
-        }
-        detect!("cmpxchg16b" "sse3" "ssse3" "sse4.1" "sse4.2" "popcnt" "avx" "avx2" "fma" "bmi1"
-                "bmi2" "lzcnt" "avx512f" "avx512dq" "avx512vl" "avx512vbmi" "avx512bitalg");
-    }
-    #[cfg(target_arch = "aarch64")]
-    {
-        macro_rules! detect {
-            ($($name:tt)*) => {$(
-                if std::arch::is_aarch64_feature_detected!($name) {
-                    features.push($name);
-                }
-            )*};
-        }
-        detect!("lse" "paca" "pacg" "bti" "fp16" "dotprod");
-    }
-    features.join("+")
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 pub mod artifact;
 pub mod audit;
 pub mod buffer;
+mod cpu;
 pub mod descriptor;
 pub mod engine;
 pub mod errno;

@@ -4,7 +4,8 @@ use std::fmt;
 
 use megabinary::digest::Digest;
 
-use crate::engine::{ENGINE_ID, WASMTIME_VERSION, cpu_identity};
+use crate::cpu;
+use crate::engine::{ENGINE_ID, WASMTIME_VERSION};
 use crate::image::IMAGES_ID;
 
 /// Names an artifact: the code, the engine that compiled it and its settings, the form of the
@@ -23,7 +24,7 @@ impl CacheKey {
                 WASMTIME_VERSION,
                 ENGINE_ID,
                 IMAGES_ID,
-                &cpu_identity(),
+                &cpu::identity(),
             ],
         )
     }
