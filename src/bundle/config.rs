@@ -1,6 +1,7 @@
 //! Reading config.json.
 
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Process, Spec};
@@ -85,16 +86,33 @@ impl Bundle {
     }
 }
 
-/// Loads the process document of `exec --process`.
+/// Loads the process document of `exec --process`, which may come through a pipe that the shell
+/// has made (`<(...)`).
 pub fn load_process(path: &Path) -> Result<Process, ConfigError> {
-    parse(path, &read_limited(path, MAX_BYTES)?)
+    let doing = || format!("reading `{}`", path.display());
+    let file = std::fs::File::open(path).doing(doing)?;
+    let kind = file.metadata().doing(doing)?.file_type();
+    if !kind.is_file() && !kind.is_fifo() {
+        return Err(ConfigError::NotAFile(path.to_owned()));
+    }
+    let mut process: serde_json::Value = parse(path, &read_to_limit(file, path, MAX_BYTES)?)?;
+    if let Some(fields) = process.as_object_mut() {
+        // As runc: who leaves the user out means root.
+        let root = || serde_json::json!({"uid": 0, "gid": 0});
+        fields.entry("user").or_insert_with(root);
+    }
+    serde_json::from_value(process).map_err(|error| invalid(path, &error))
 }
 
 fn parse<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, ConfigError> {
-    serde_json::from_slice(bytes).map_err(|error| ConfigError::Invalid {
+    serde_json::from_slice(bytes).map_err(|error| invalid(path, &error))
+}
+
+fn invalid(path: &Path, error: &serde_json::Error) -> ConfigError {
+    ConfigError::Invalid {
         path: path.to_owned(),
         reason: error.to_string(),
-    })
+    }
 }
 
 fn rootfs(bundle: &Path, spec: &Spec) -> Result<PathBuf, ConfigError> {
@@ -130,9 +148,12 @@ fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, ConfigError> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(ConfigError::NotAFile(path.to_owned()));
     }
+    read_to_limit(file.into(), path, limit)
+}
+
+fn read_to_limit(file: std::fs::File, path: &Path, limit: u64) -> Result<Vec<u8>, ConfigError> {
     let mut bytes = Vec::new();
-    std::fs::File::from(file)
-        .take(limit + 1)
+    file.take(limit + 1)
         .read_to_end(&mut bytes)
         .doing(|| format!("reading `{}`", path.display()))?;
     if bytes.len() as u64 > limit {

@@ -1,6 +1,6 @@
 //! `megarun create`.
 
-use super::{CommandError, id, manager, node, refuse};
+use super::{CommandError, id, manager, node};
 use crate::cli::{CreateArgs, Global};
 use crate::config::NodeConfig;
 use crate::container::Store;
@@ -25,11 +25,6 @@ pub fn request<'a>(
     store: &'a Store,
     node: &'a NodeConfig,
 ) -> Result<Create<'a>, CommandError> {
-    refuse(
-        args.no_pivot,
-        "--no-pivot",
-        "it leaves the host's root reachable",
-    )?;
     Ok(Create {
         store,
         node,
@@ -39,6 +34,7 @@ pub fn request<'a>(
         pid_file: args.pid_file,
         console,
         preserved: args.preserve_fds,
+        pivot: !args.no_pivot,
         cgroups: manager(global),
     })
 }

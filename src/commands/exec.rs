@@ -1,32 +1,29 @@
 //! `megarun exec`.
 
-use super::{CommandError, id, node, refuse};
+use super::{CommandError, id, node};
 use crate::bundle::config;
 use crate::cli::{ExecArgs, Global};
 use crate::container::Store;
 use crate::lifecycle::create::Console;
 use crate::lifecycle::exec::{self, Changes, Exec, What};
 use crate::lifecycle::foreground::{self, Relay};
+use crate::sandbox::cgroup::SubCgroup;
 
 /// Runs another program in a container. Returns its exit code, or 0 with `--detach`.
 pub fn run(args: ExecArgs, global: &Global, store: &Store) -> Result<u8, CommandError> {
-    refuse(
-        args.cgroup.is_some(),
-        "exec --cgroup",
-        "it joins the container's own cgroup",
-    )?;
-    refuse(
-        args.ignore_paused,
-        "exec --ignore-paused",
-        "resume the container first",
-    )?;
+    exec(args, global, store).map_err(|error| CommandError::Exec(Box::new(error)))
+}
+
+fn exec(args: ExecArgs, global: &Global, store: &Store) -> Result<u8, CommandError> {
+    let cgroups = SubCgroup::parse(&args.cgroup)?;
     let node = node(global)?;
     let (what, terminal) = match args.process {
         Some(path) => {
             let file =
                 config::load_process(&path).map_err(crate::lifecycle::LifecycleError::from)?;
             // --tty has no say here: the file is the whole process.
-            (What::File(path), file.terminal() == Some(true))
+            let terminal = file.terminal() == Some(true);
+            (What::Whole(Box::new(file)), terminal)
         }
         None => {
             if args.args.is_empty() && args.tool.is_none() {
@@ -61,6 +58,8 @@ pub fn run(args: ExecArgs, global: &Global, store: &Store) -> Result<u8, Command
         node: &node,
         id: id(&args.id)?,
         what,
+        cgroups,
+        ignore_paused: args.ignore_paused,
         pid_file: args.pid_file,
         console,
         preserved: args.preserve_fds,

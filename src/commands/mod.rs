@@ -29,6 +29,9 @@ pub enum CommandError {
     /// A step of a container's life failed.
     #[error(transparent)]
     Lifecycle(#[from] LifecycleError),
+    /// A program could not be run in a container.
+    #[error(transparent)]
+    Exec(Box<CommandError>),
     /// The command line asks for something that this runtime does not do.
     #[error("{0}")]
     Refused(String),
@@ -42,6 +45,8 @@ impl CommandError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Lifecycle(error) => error.exit_code(),
+            // As runc: no exit code of a program's own, of which 1 is the most common.
+            Self::Exec(_) => 255,
             _ => 1,
         }
     }
@@ -83,7 +88,7 @@ pub fn run(cli: Cli) -> Result<u8, CommandError> {
         Command::State(args) => state::run(&id(&args.id)?, &store)?,
         Command::Kill(args) => {
             refuse(args.regex, "kill --regex", "name each container")?;
-            let signal = signal::parse(&args.signal).map_err(CommandError::Refused)?;
+            let signal = signal::wanted(&args.signal).map_err(CommandError::Refused)?;
             signal::kill(&store, &id(&args.id)?, signal, args.all)?;
         }
         Command::Delete(args) => {
