@@ -3,4 +3,5 @@
 //! with who of crun and runc passes it; a run is compared with it in both directions.
 
 mod list;
+mod runc;
 mod runtime_tools;
