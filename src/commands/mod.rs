@@ -45,8 +45,12 @@ impl CommandError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Lifecycle(error) => error.exit_code(),
-            // As runc: no exit code of a program's own, of which 1 is the most common.
-            Self::Exec(_) => 255,
+            Self::Exec(error) => match error.exit_code() {
+                // As runc: no exit code of a program's own, of which 1 is the most common.
+                1 => 255,
+                // Shells' codes for a ticket that is none or not found.
+                code => code,
+            },
             _ => 1,
         }
     }

@@ -184,7 +184,14 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
     if let Some(agent) = agent {
         agent.tell(&mut inside, &record, Status::Running)?;
     }
-    inside.expect(&Message::Ready)?;
+    let ready = inside.expect(&Message::Ready);
+    ready.map_err(|error| match (error, &record.payload) {
+        // As runc, whatever of it could not be executed.
+        (LifecycleError::Inside { message, .. }, PayloadRecord::Native) => {
+            LifecycleError::Inside { message, code: 1 }
+        }
+        (error, _) => error,
+    })?;
     if let Some(path) = &request.pid_file {
         PidFile::lay(path, process.pid)?.place()?;
     }
