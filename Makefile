@@ -47,7 +47,7 @@ guests-test:
 	@scripts/setup.sh test
 	guests/build.sh test
 	guests/relocs.sh
-	for suite in runtime-tools crun; do
+	for suite in runtime-tools crun runc; do
 	  integration-tests/conformance/$$suite/build.sh $(abspath $(TARGET))/tmp/conformance/$$suite
 	done
 

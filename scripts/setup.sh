@@ -18,6 +18,11 @@ guests=(clang-22 lld-22 wasi-libc libclang-rt-22-dev-wasm32 byacc binutils xz-ut
 lint=(protobuf-compiler)
 # Go and libraries for the OCI validation programs, whose source apt fetches.
 conformance=(golang-go golang-github-opencontainers-runtime-tools-dev golang-github-google-uuid-dev dpkg-dev)
+# And what runc's own tests are run with.
+conformance+=(bats jq gawk procps pkg-config libseccomp-dev golang-github-containerd-console-dev
+  golang-github-cyphar-filepath-securejoin-dev golang-github-opencontainers-specs-dev
+  golang-github-seccomp-libseccomp-golang-dev golang-github-sirupsen-logrus-dev golang-github-urfave-cli-dev
+  golang-golang-x-sys-dev)
 tests=("${lint[@]}" "${conformance[@]}" autoconf automake tcl rustc-web cargo-web rust-web-src openssl nodejs)
 engines=(podman conmon containerd docker.io crun runc containernetworking-plugins iptables catatonit skopeo busybox-static
   iproute2 bsdutils util-linux systemd uidmap)

@@ -282,7 +282,13 @@ fn programs_are_executed_in_it_where_that_is_still_allowed() {
     assert_eq!(output.code, 5, "{}", output.err());
     // Another process of the same container.
     assert_ne!(output.out(), "1\n");
-    assert_eq!(exec(&["nosuch"]).code, 127);
+    let absent = exec(&["nosuch"]);
+    assert_eq!(absent.code, 255);
+    assert!(
+        absent.err().contains("not found in $PATH"),
+        "{}",
+        absent.err()
+    );
 
     native.allow("deny");
     let refused = exec(&["sh", "-c", "echo ran"]);

@@ -1,6 +1,7 @@
 //! Reading config.json.
 
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Process, Spec};
@@ -86,9 +87,23 @@ impl Bundle {
     }
 }
 
-/// Loads the process document of `exec --process`.
+/// Loads the process document of `exec --process`, which may come through a pipe that the shell
+/// has made (`<(...)`).
 pub fn load_process(path: &Path) -> Result<Process, ConfigError> {
-    parse_leniently(path, &read_limited(path, MAX_BYTES)?)
+    let doing = || format!("reading `{}`", path.display());
+    let file = std::fs::File::open(path).doing(doing)?;
+    let kind = file.metadata().doing(doing)?.file_type();
+    if !kind.is_file() && !kind.is_fifo() {
+        return Err(ConfigError::NotAFile(path.to_owned()));
+    }
+    let mut process: serde_json::Value = parse(path, &read_to_limit(file, path, MAX_BYTES)?)?;
+    if let Some(fields) = process.as_object_mut() {
+        // As runc: who leaves the user out means root.
+        let root = || serde_json::json!({"uid": 0, "gid": 0});
+        fields.entry("user").or_insert_with(root);
+    }
+    overlook(path, &mut process);
+    serde_json::from_value(process).map_err(|error| invalid(path, &error))
 }
 
 /// Without what others overlook too. It is looked for only where something is wrong.
@@ -100,28 +115,32 @@ fn parse_leniently<T: serde::de::DeserializeOwned>(
         let Ok(mut document) = serde_json::from_slice(bytes) else {
             return Err(wrong);
         };
-        let unknown = lenient::take_unknown_capabilities(&mut document);
-        if unknown.is_empty() {
-            return Err(wrong);
+        match overlook(path, &mut document) {
+            true => serde_json::from_value(document).map_err(|error| invalid(path, &error)),
+            false => Err(wrong),
         }
-        let parsed = serde_json::from_value(document).map_err(|error| ConfigError::Invalid {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
-        log::warn!(
-            "`{}`: {}: no such capability",
-            path.display(),
-            unknown.join(", ")
-        );
-        Ok(parsed)
     })
 }
 
+/// Whether there was something to overlook.
+fn overlook(path: &Path, document: &mut serde_json::Value) -> bool {
+    let unknown = lenient::take_unknown_capabilities(document);
+    if !unknown.is_empty() {
+        let names = unknown.join(", ");
+        log::warn!("`{}`: {names}: no such capability", path.display());
+    }
+    !unknown.is_empty()
+}
+
 fn parse<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, ConfigError> {
-    serde_json::from_slice(bytes).map_err(|error| ConfigError::Invalid {
+    serde_json::from_slice(bytes).map_err(|error| invalid(path, &error))
+}
+
+fn invalid(path: &Path, error: &serde_json::Error) -> ConfigError {
+    ConfigError::Invalid {
         path: path.to_owned(),
         reason: error.to_string(),
-    })
+    }
 }
 
 fn rootfs(bundle: &Path, spec: &Spec) -> Result<PathBuf, ConfigError> {
@@ -157,9 +176,12 @@ fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, ConfigError> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(ConfigError::NotAFile(path.to_owned()));
     }
+    read_to_limit(file.into(), path, limit)
+}
+
+fn read_to_limit(file: std::fs::File, path: &Path, limit: u64) -> Result<Vec<u8>, ConfigError> {
     let mut bytes = Vec::new();
-    std::fs::File::from(file)
-        .take(limit + 1)
+    file.take(limit + 1)
         .read_to_end(&mut bytes)
         .doing(|| format!("reading `{}`", path.display()))?;
     if bytes.len() as u64 > limit {

@@ -163,7 +163,7 @@ pub struct CreateArgs {
     /// Accepted for engines; the session's keyring is never reachable for a guest
     #[arg(long)]
     pub no_new_keyring: bool,
-    /// Change the root without pivot_root: not supported
+    /// Change the root without pivot_root, where the host runs from an initial RAM disk
     #[arg(long)]
     pub no_pivot: bool,
     /// Accepted for engines; this runtime makes no subreaper
@@ -252,10 +252,10 @@ pub struct ExecArgs {
     /// Accepted for engines; a guest never gains privileges
     #[arg(long)]
     pub no_new_privs: bool,
-    /// Another cgroup of the container: not supported
-    #[arg(long, value_name = "PATH")]
-    pub cgroup: Option<String>,
-    /// Also in a paused container: not supported
+    /// A cgroup below the container's, of these controllers or of all
+    #[arg(long, value_name = "[CONTROLLERS:]PATH")]
+    pub cgroup: Vec<String>,
+    /// Also in a paused container: it runs when that is resumed
     #[arg(long)]
     pub ignore_paused: bool,
     /// Give it a terminal
@@ -308,6 +308,13 @@ pub struct PsArgs {
     /// The container
     #[arg(value_name = "ID")]
     pub id: String,
+    /// Options of the host's ps for the table [default: -ef]
+    #[arg(
+        value_name = "OPTIONS",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub options: Vec<String>,
 }
 
 /// Form of a list.

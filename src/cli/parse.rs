@@ -136,7 +136,7 @@ fn exec(mut reader: Reader<'_>, global: &mut Global) -> Option<ExecArgs> {
         apparmor: None,
         process_label: None,
         no_new_privs: false,
-        cgroup: None,
+        cgroup: Vec::new(),
         ignore_paused: false,
         tty: false,
         detach: false,

@@ -1,6 +1,6 @@
 //! `megarun create`.
 
-use super::{CommandError, id, manager, node, refuse};
+use super::{CommandError, id, manager, node};
 use crate::cli::{CreateArgs, Global};
 use crate::config::NodeConfig;
 use crate::container::Store;
@@ -32,11 +32,6 @@ pub fn request<'a>(
     node: &'a NodeConfig,
     inherited: &'a Inherited,
 ) -> Result<Create<'a>, CommandError> {
-    refuse(
-        args.no_pivot,
-        "--no-pivot",
-        "it leaves the host's root reachable",
-    )?;
     Ok(Create {
         store,
         node,
@@ -46,6 +41,7 @@ pub fn request<'a>(
         pid_file: args.pid_file,
         console,
         inherited,
+        pivot: !args.no_pivot,
         cgroups: manager(global),
     })
 }

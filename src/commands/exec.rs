@@ -1,6 +1,6 @@
 //! `megarun exec`.
 
-use super::{CommandError, id, node, refuse};
+use super::{CommandError, id, node};
 use crate::bundle::config;
 use crate::cli::{ExecArgs, Global};
 use crate::container::Store;
@@ -8,6 +8,7 @@ use crate::lifecycle::create::Console;
 use crate::lifecycle::exec::{self, Changes, Exec, What};
 use crate::lifecycle::foreground::{self, Relay};
 use crate::lifecycle::inherited::Inherited;
+use crate::sandbox::cgroup::SubCgroup;
 
 /// Runs another program in a container. Returns its exit code, or 0 with `--detach`.
 pub fn run(
@@ -16,23 +17,25 @@ pub fn run(
     store: &Store,
     inherited: &Inherited,
 ) -> Result<u8, CommandError> {
-    refuse(
-        args.cgroup.is_some(),
-        "exec --cgroup",
-        "it joins the container's own cgroup",
-    )?;
-    refuse(
-        args.ignore_paused,
-        "exec --ignore-paused",
-        "resume the container first",
-    )?;
+    let ended = exec(args, global, store, inherited);
+    ended.map_err(|error| CommandError::Exec(Box::new(error)))
+}
+
+fn exec(
+    args: ExecArgs,
+    global: &Global,
+    store: &Store,
+    inherited: &Inherited,
+) -> Result<u8, CommandError> {
+    let cgroups = SubCgroup::parse(&args.cgroup)?;
     let node = node(global)?;
     let (what, terminal) = match args.process {
         Some(path) => {
             let file =
                 config::load_process(&path).map_err(crate::lifecycle::LifecycleError::from)?;
             // --tty has no say here: the file is the whole process.
-            (What::File(path), file.terminal() == Some(true))
+            let terminal = file.terminal() == Some(true);
+            (What::Whole(Box::new(file)), terminal)
         }
         None => {
             if args.args.is_empty() && args.tool.is_none() {
@@ -67,6 +70,8 @@ pub fn run(
         node: &node,
         id: id(&args.id)?,
         what,
+        cgroups,
+        ignore_paused: args.ignore_paused,
         pid_file: args.pid_file,
         console,
         inherited,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{CommandError, print, print_json};
+use super::{CommandError, print};
 use crate::cli::{ListArgs, ListFormat};
 use crate::container::{Record, Status, Store, StoreError};
 use crate::lifecycle::LifecycleError;
@@ -46,7 +46,7 @@ pub fn run(args: &ListArgs, store: &Store) -> Result<(), CommandError> {
                 .map(|row| format!("{}\n", row.id))
                 .collect::<String>(),
         )?),
-        (false, ListFormat::Json) => Ok(print_json(&rows)?),
+        (false, ListFormat::Json) => Ok(print(&json(&rows))?),
         (false, ListFormat::Table) => Ok(print(&table(&rows))?),
     }
 }
@@ -66,6 +66,12 @@ fn row(record: Record, status: Status) -> Row {
         created: record.created,
         owner: "root",
     }
+}
+
+/// On one line, as runc: whoever reads lines has all of it.
+fn json(rows: &[Row]) -> String {
+    let text = serde_json::to_string(rows).expect("texts and numbers always have a JSON form");
+    text + "\n"
 }
 
 fn table(rows: &[Row]) -> String {

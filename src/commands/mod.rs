@@ -30,6 +30,9 @@ pub enum CommandError {
     /// A step of a container's life failed.
     #[error(transparent)]
     Lifecycle(#[from] LifecycleError),
+    /// A program could not be run in a container.
+    #[error(transparent)]
+    Exec(Box<CommandError>),
     /// The command line asks for something that this runtime does not do.
     #[error("{0}")]
     Refused(String),
@@ -43,6 +46,12 @@ impl CommandError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Lifecycle(error) => error.exit_code(),
+            Self::Exec(error) => match error.exit_code() {
+                // As runc: no exit code of a program's own, of which 1 is the most common.
+                1 => 255,
+                // Shells' codes for a ticket that is none or not found.
+                code => code,
+            },
             _ => 1,
         }
     }
@@ -83,7 +92,7 @@ pub fn run(cli: Cli, inherited: &Inherited) -> Result<u8, CommandError> {
         Command::Start(args) => start::until_ready(&store, &id(&args.id)?)?,
         Command::State(args) => state::run(&id(&args.id)?, &store)?,
         Command::Kill(args) => {
-            let signal = signal::parse(&args.signal).map_err(CommandError::Refused)?;
+            let signal = signal::wanted(&args.signal).map_err(CommandError::Refused)?;
             each(&store, &args.id, args.regex, |id| {
                 signal::kill(&store, id, signal, args.all)
             })?;

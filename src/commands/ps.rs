@@ -8,6 +8,7 @@ use crate::lifecycle::LifecycleError;
 use crate::lifecycle::start::load;
 
 mod guests;
+mod host;
 
 /// Prints the processes of a container.
 pub fn run(args: &PsArgs, store: &Store) -> Result<(), CommandError> {
@@ -15,24 +16,25 @@ pub fn run(args: &PsArgs, store: &Store) -> Result<(), CommandError> {
     let dir = store.open(&id)?;
     let (record, status) = match load(&dir)? {
         (Some(record), status) if status.can_signal() => (record, status),
+        // As runc: it has no processes, or those that its first one left behind.
+        (Some(record), status @ Status::Stopped) if !args.r#virtual => (record, status),
         (_, status) => return Err(LifecycleError::NotRunning { id, status }.into()),
     };
-    let text = match args.r#virtual {
-        true => guests(args.format, &dir, &record, status)?,
-        false => pids(args.format, &record),
+    if args.r#virtual {
+        return Ok(print(&guests(args.format, &dir, &record, status)?)?);
+    }
+    let pids = record.cgroup.pids().unwrap_or_else(|| match status {
+        Status::Stopped => Vec::new(),
+        _ => vec![record.process.pid],
+    });
+    let text = match args.format {
+        ListFormat::Json => {
+            let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+            format!("[{}]\n", pids.join(","))
+        }
+        ListFormat::Table => host::table(&pids, &args.options)?,
     };
     Ok(print(&text)?)
-}
-
-/// The pids, as the host numbers them.
-fn pids(format: ListFormat, record: &Record) -> String {
-    let pids = record.cgroup.pids();
-    let pids = pids.unwrap_or_else(|| vec![record.process.pid]);
-    let text: Vec<String> = pids.iter().map(ToString::to_string).collect();
-    match format {
-        ListFormat::Json => format!("[{}]\n", text.join(",")),
-        ListFormat::Table => format!("PID\n{}\n", text.join("\n")),
-    }
 }
 
 /// The processes in the container's virtual kernels.

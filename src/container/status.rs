@@ -69,7 +69,7 @@ impl Status {
 
     /// Whether `exec` applies.
     pub fn can_exec(self) -> bool {
-        self == Self::Running
+        matches!(self, Self::Created | Self::Running)
     }
 
     /// Whether `delete` applies without `--force`. The specification wants `stopped`; crun and runc
@@ -179,7 +179,7 @@ mod tests {
         use Status::*;
         for status in [Creating, Created, Running, Paused, Stopped] {
             assert_eq!(status.can_start(), status == Created);
-            assert_eq!(status.can_exec(), status == Running);
+            assert_eq!(status.can_exec(), matches!(status, Created | Running));
             assert_eq!(status.can_delete(), matches!(status, Created | Stopped));
             assert_eq!(status.can_signal(), !matches!(status, Creating | Stopped));
         }

@@ -11,7 +11,7 @@ use super::channel::{Channel, Message};
 use super::request::{Build, Received};
 use super::{Cgroups, InitError, adopt_terminal, expect};
 use crate::failure::{Doing, Failure};
-use crate::sandbox::mounts::Step;
+use crate::sandbox::mounts::{Source, Step};
 use crate::sandbox::rootfs::{MountNamespace, Rootfs};
 use crate::sandbox::{credentials, devices, hooks, mounts, namespaces, network, sysctl, terminal};
 
@@ -57,6 +57,11 @@ pub fn build(
         mounts::attach::step(&root, step, received)
             .map_err(|failure| nowhere(failure, mount_namespace))
     };
+    let sealed = match mount_namespace {
+        MountNamespace::Own | MountNamespace::Joined => take_read_only_dev(&mut build.mounts),
+        // What is attached nowhere cannot be changed any more.
+        MountNamespace::Runtimes => false,
+    };
     for step in build.mounts {
         attach(step, received)?;
     }
@@ -77,11 +82,13 @@ pub fn build(
         channel.send(&Message::Mounted)?;
         expect(channel, &Message::HooksDone)?;
     }
+    // Which is still somewhere in the host's.
+    root.work_in()?;
     hooks::run(
         "createContainer",
         &build.hooks,
         &build.state,
-        Path::new("/"),
+        Path::new("."),
     )?;
 
     let slave = match console {
@@ -92,15 +99,34 @@ pub fn build(
         }
         None => None,
     };
+    if sealed {
+        root.seal(Path::new("/dev"))?;
+    }
     root.make_read_only(&build.read_only)?;
     root.mask(&build.masked, &null)?;
     root.enter(
         mount_namespace,
+        build.pivot,
         build.rootfs_read_only,
         build.rootfs_propagation,
     )?;
     adopt_terminal(slave.as_ref())?;
     Ok(())
+}
+
+/// A file system on `/dev` has to be filled before it is read-only: makes it writable for now, and
+/// says whether there was one.
+fn take_read_only_dev(mounts: &mut [Step]) -> bool {
+    let mut found = false;
+    for step in mounts {
+        if let Source::Filesystem(filesystem) = &mut step.source
+            && step.destination == Path::new("/dev")
+        {
+            found = filesystem.attributes & libc::MOUNT_ATTR_RDONLY != 0;
+            filesystem.attributes &= !libc::MOUNT_ATTR_RDONLY;
+        }
+    }
+    found
 }
 
 /// What EINVAL means where a mount goes on a file system that is attached nowhere.

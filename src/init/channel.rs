@@ -24,6 +24,10 @@ pub enum Message {
     Mounted,
     /// To the child: the hooks that run before the change have run.
     HooksDone,
+    /// To the creator: the filter is loaded, and this is the number of the agent's descriptor.
+    Listener(i32),
+    /// To the child: the agent has it.
+    Told,
     /// To the creator: nothing is left to do but to wait for `start`.
     Ready,
     /// To the child: the container is on record, it need no longer die with its creator.
@@ -93,6 +97,13 @@ impl Channel {
                 Err(error) => return Err(Failure::new("writing to the channel", error)),
             }
         }
+    }
+
+    /// Sends a message by write(2), which is the one call that no agent decides.
+    pub fn write(&self, message: &Message) -> Result<(), Failure> {
+        let bytes = serde_json::to_vec(message).expect("a message has no maps");
+        let written = rustix::io::retry_on_intr(|| rustix::io::write(&self.0, &bytes));
+        written.map(drop).doing(|| "writing to the channel")
     }
 
     /// Sends descriptors, as many messages as that takes.

@@ -16,7 +16,7 @@ pub mod wait;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use oci_spec::runtime::Process;
 use rustix::process::{DumpableBehavior, Signal};
@@ -237,13 +237,21 @@ fn confine(
     filter: Option<Program>,
     prepared: &mut Prepared,
 ) -> Result<(), InitError> {
-    let load = |filter: &Option<Program>| filter.iter().try_for_each(seccomp::load);
+    let load = |filter: &Option<Program>| match filter {
+        Some(filter) => hand_listener(channel, seccomp::load(filter)?),
+        None => Ok(()),
+    };
     match prepared {
         Prepared::Native(native) if process.no_new_privileges() == Some(true) => {
             become_user(channel, process, groups, Runs::Native)?;
             labels.put_on()?;
-            // What this program still does itself need not be in the profile.
-            native.filter_at_the_end(filter);
+            if filter.as_ref().is_some_and(Program::notifies) {
+                // While the creator is there to tell the agent.
+                load(&filter)?;
+            } else {
+                // What this program still does itself need not be in the profile.
+                native.filter_at_the_end(filter);
+            }
         }
         Prepared::Native(_) => {
             labels.put_on()?;
@@ -263,6 +271,16 @@ fn confine(
         }
     }
     Ok(())
+}
+
+/// Has the creator take the agent's descriptor over, and waits until the agent has it: any other
+/// call may be one that the agent decides.
+fn hand_listener(channel: &Channel, listener: Option<OwnedFd>) -> Result<(), InitError> {
+    let Some(listener) = listener else {
+        return Ok(());
+    };
+    channel.write(&Message::Listener(listener.as_raw_fd()))?;
+    expect(channel, &Message::Told)
 }
 
 fn become_user(

@@ -125,7 +125,8 @@ impl Program {
 
     fn try_run(self) -> Result<Infallible, NativeError> {
         let Native { hooks, state, .. } = &self.request;
-        hooks::run("startContainer", hooks, state, Path::new("/"))?;
+        let filter = self.filter.as_ref();
+        hooks::run_filtered("startContainer", hooks, state, Path::new("/"), filter)?;
         let program = self.find()?;
         for fd in &self.passed {
             fds::keep_on_exec(fd).doing(|| "passing a descriptor of --preserve-fds")?;

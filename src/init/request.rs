@@ -131,6 +131,8 @@ pub struct Build {
     pub rootfs_path: PathBuf,
     /// `linux.rootfsPropagation`: `MS_*` and whether recursive.
     pub rootfs_propagation: Option<(u64, bool)>,
+    /// Whether the root is changed by pivot_root; else it is moved over the old one.
+    pub pivot: bool,
     /// `root.readonly`.
     pub rootfs_read_only: bool,
     /// Mounts, in order.

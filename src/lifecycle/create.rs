@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::LifecycleError;
+use super::agent::Agent;
 use super::inherited::Inherited;
 use super::notify;
 use super::payload::{self, Payload};
@@ -46,6 +47,8 @@ pub struct Create<'a> {
     pub console: Console,
     /// What the caller hands the process.
     pub inherited: &'a Inherited,
+    /// Whether the root is changed by pivot_root: not with `--no-pivot`.
+    pub pivot: bool,
     /// Who makes cgroups.
     pub cgroups: Manager,
 }
@@ -79,7 +82,9 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
         engine_init::strip(&mut bundle.spec);
     }
 
-    let filter = payload::filter(bundle.spec.linux().as_ref(), payload.runs())?;
+    let linux = bundle.spec.linux().as_ref();
+    let filter = payload::filter(linux, payload.runs())?;
+    let agent = Agent::connect(linux, filter.as_ref())?;
 
     let (dir, lock) = request.store.create(&request.id, clear_left)?;
     let mut unmade = Unmade {
@@ -126,7 +131,8 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     let mut record = new_record(&request.id, &bundle, &plan, payload_record);
     record.process = inside.process;
     let creating = document(&record, Status::Creating);
-    let build = plan.build(&bundle, &dir, creating, &mut handing)?;
+    let mut build = plan.build(&bundle, &dir, creating, &mut handing)?;
+    build.pivot = request.pivot;
     let process = bundle.spec.process().clone();
     let mut process = process.unwrap_or_else(supported::no_process);
     request.inherited.tell(&mut process);
@@ -160,7 +166,8 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     if let Some(asked) = asked {
         asked.belongs_to(inside.process.pid)?;
     }
-    finish(&request.pid_file, &bundle, record, inside, &mut unmade)
+    let pid_file = &request.pid_file;
+    finish(pid_file, &bundle, record, inside, agent, &mut unmade)
 }
 
 /// Makes the cgroups with their limits. What is about to be made is on record before it is, and
@@ -212,6 +219,7 @@ fn finish(
     bundle: &Bundle,
     mut record: Record,
     mut inside: Inside,
+    agent: Option<Agent>,
     unmade: &mut Unmade<'_>,
 ) -> Result<OwnedFd, LifecycleError> {
     if follows_mounting(&bundle.spec) {
@@ -225,6 +233,9 @@ fn finish(
     let pid_file = pid_file.as_ref().map(|path| PidFile::lay(path, pid));
     let pid_file = pid_file.transpose()?;
     unmade.dir.lay_record(&record)?;
+    if let Some(agent) = agent {
+        agent.tell(&mut inside, &record, Status::Creating)?;
+    }
     inside.expect(&Message::Ready)?;
     pid_file.map(PidFile::place).transpose()?;
     unmade.dir.place_record()?;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, Process, User};
 use rustix::fs::{Mode, OFlags};
 
+use super::agent::Agent;
 use super::create::open_audit;
 use super::inherited::Inherited;
 use super::payload::{filter, hand_filter, personality};
@@ -13,15 +14,16 @@ use super::pid_file::PidFile;
 use super::spawn::{self, Spawn};
 use super::start::load;
 use super::{LifecycleError, create};
-use crate::bundle::{artifact, config, supported};
+use crate::bundle::{artifact, supported};
 use crate::config::{Native, NodeConfig};
 use crate::container::kernels::Asked;
 use crate::container::record::PayloadRecord;
 use crate::container::store::PLAN;
-use crate::container::{ContainerDir, ContainerId, ProcessId, Record, Store, StoreError};
+use crate::container::{ContainerDir, ContainerId, ProcessId, Record, Status, Store, StoreError};
 use crate::failure::Doing;
 use crate::init::channel::Message;
 use crate::init::request::{self, Entry, Guest, Handing, Join, Payload, ProcessRequest, Request};
+use crate::sandbox::cgroup::SubCgroup;
 use crate::sandbox::credentials::Runs;
 use crate::sandbox::labels::Modules;
 use crate::sandbox::{namespaces, terminal};
@@ -38,6 +40,10 @@ pub struct Exec<'a> {
     pub what: What,
     /// `--pid-file`.
     pub pid_file: Option<PathBuf>,
+    /// The cgroups to join below the container's own.
+    pub cgroups: Vec<SubCgroup>,
+    /// Also where the container is paused: the process runs when it is resumed.
+    pub ignore_paused: bool,
     /// Where a terminal goes.
     pub console: create::Console,
     /// What the caller hands the process.
@@ -46,8 +52,8 @@ pub struct Exec<'a> {
 
 /// The process to make.
 pub enum What {
-    /// All of it from a file, as engines give it.
-    File(PathBuf),
+    /// All of it, as engines give it in a file.
+    Whole(Box<Process>),
     /// The container's own process with changes.
     Changes(Changes),
 }
@@ -83,6 +89,8 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
     let (record, status) = load(&dir)?;
     let record = match record {
         Some(record) if status.can_exec() => record,
+        Some(record) if status == Status::Paused && request.ignore_paused => record,
+        Some(_) if status == Status::Paused => return Err(LifecycleError::Paused(request.id)),
         _ => {
             return Err(LifecycleError::State {
                 step: "exec in",
@@ -94,10 +102,10 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
     };
     let tool = match &request.what {
         What::Changes(changes) => changes.tool.clone(),
-        What::File(_) => None,
+        What::Whole(_) => None,
     };
     let mut process = match request.what {
-        What::File(path) => config::load_process(&path)?,
+        What::Whole(process) => *process,
         What::Changes(changes) => {
             changed(record.config.process().clone().unwrap_or_default(), changes)
         }
@@ -116,15 +124,23 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
 
     let not_running = || LifecycleError::NotRunning {
         id: request.id.clone(),
-        status: crate::container::Status::Stopped,
+        status: Status::Stopped,
     };
+    let cgroup = record.cgroup.below(&request.cgroups)?;
+    let linux = record.config.linux().as_ref();
+    let runs = match record.payload {
+        PayloadRecord::Native => Runs::Native,
+        _ => Runs::Guests,
+    };
+    let filter = filter(linux, runs)?;
+    let agent = Agent::connect(linux, filter.as_ref())?;
     let container = record.process.open().map_err(|_| not_running())?;
     let pid_flag = libc::CLONE_NEWPID as u32;
     let foreign = namespaces::foreign_of(record.process.pid, pid_flag)? != 0;
     let mut inside = spawn::spawn(&Spawn {
         namespaces: 0,
         pid_namespace: foreign.then(|| container.as_fd()),
-        cgroup_v2: record.cgroup.open_v2()?,
+        cgroup_v2: cgroup.open_v2()?,
         mappings: None,
         preserved: &request.inherited.descriptors,
         keeps_groups: false,
@@ -133,12 +149,6 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
     let mut handing = Handing::default();
     let (payload, asked) = payload(&dir, &record, request.node, &request.id, tool, &mut handing)?;
     let namespaces = namespaces::foreign(record.process.pid)?;
-    let linux = record.config.linux().as_ref();
-    let runs = match record.payload {
-        PayloadRecord::Native => Runs::Native,
-        _ => Runs::Guests,
-    };
-    let filter = filter(linux, runs)?;
     let root = format!("/proc/{}/root", record.process.pid);
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     // Its own, since the pidfd is joined afterwards: then it lives.
@@ -147,7 +157,7 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
     let root = handing.give(root);
     let pidfd = handing.give(container);
     let what = Request {
-        cgroups: record.cgroup.hand_tasks(&mut handing),
+        cgroups: cgroup.hand_tasks(&mut handing),
         entry: Entry::Join(Join {
             pidfd,
             root,
@@ -169,17 +179,28 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
     if let Some(asked) = asked {
         asked.belongs_to(process.pid)?;
     }
-    if request.pid_file.is_none() {
+    let early = request.pid_file.is_none() && agent.is_none();
+    if early {
         // Nobody has to know of it before it runs: it need not wait once more.
         inside.send(&Message::Commit)?;
     }
-    inside.expect(&Message::Ready)?;
-    let pidfd = match &request.pid_file {
-        Some(path) => {
-            PidFile::lay(path, process.pid)?.place()?;
-            inside.release()
+    if let Some(agent) = agent {
+        agent.tell(&mut inside, &record, Status::Running)?;
+    }
+    let ready = inside.expect(&Message::Ready);
+    ready.map_err(|error| match (error, &record.payload) {
+        // As runc, whatever of it could not be executed.
+        (LifecycleError::Inside { message, .. }, PayloadRecord::Native) => {
+            LifecycleError::Inside { message, code: 1 }
         }
-        None => inside.released(),
+        (error, _) => error,
+    })?;
+    if let Some(path) = &request.pid_file {
+        PidFile::lay(path, process.pid)?.place()?;
+    }
+    let pidfd = match early {
+        true => inside.released(),
+        false => inside.release(),
     };
     Ok((process, pidfd?))
 }

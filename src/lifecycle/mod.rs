@@ -1,6 +1,7 @@
 //! What the commands do, apart from how they are asked: one module for each step of a container's
 //! life.
 
+mod agent;
 pub mod create;
 pub mod delete;
 pub mod exec;
@@ -83,6 +84,9 @@ pub enum LifecycleError {
         /// What to do instead, or nothing.
         hint: &'static str,
     },
+    /// Its processes are frozen: one that joined them would not run. Engines know these words.
+    #[error("cannot exec in a paused container: resume `{0}` first, or give --ignore-paused")]
+    Paused(ContainerId),
     /// A signal for a container that has no process. Engines look for "container not running".
     #[error("container not running: `{id}` is {status}")]
     NotRunning {

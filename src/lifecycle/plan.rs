@@ -208,6 +208,7 @@ impl Plan {
             rootfs: handing.give(rootfs),
             rootfs_path: bundle.rootfs.clone(),
             rootfs_propagation,
+            pivot: true,
             rootfs_read_only: spec.root().as_ref().and_then(|root| root.readonly()) == Some(true),
             mounts,
             devices,

@@ -5,29 +5,31 @@ use rustix::process::Signal;
 
 use super::LifecycleError;
 use super::start::load;
-use crate::container::{ContainerId, Record, Status, Store};
+use crate::container::{ContainerId, Status, Store};
 use crate::failure::Failure;
 
-/// Sends a signal to the container's process, or with `all` to every process in it.
+/// Sends a signal to the container's process, or with `all` to every process in it; none only asks
+/// whether there is one.
 pub fn kill(
     store: &Store,
     id: &ContainerId,
-    signal: Signal,
+    signal: Option<Signal>,
     all: bool,
 ) -> Result<(), LifecycleError> {
-    let (record, status) = running(store, id)?;
-    if all && record.cgroup.pids().is_some() {
+    let (record, status) = match load(&store.open(id)?)? {
+        (Some(record), status) if status.can_signal() => (record, status),
+        // Its first process has ended, and with it mostly all: what is left is in its cgroup.
+        (Some(record), status @ Status::Stopped) if all => (record, status),
+        (_, status) => return Err(not_running(id, status)),
+    };
+    let Some(signal) = signal else { return Ok(()) };
+    if all && (status == Status::Stopped || record.cgroup.pids().is_some()) {
         return Ok(record.cgroup.signal_all(signal)?);
     }
     match record.process.signal(signal) {
         Ok(()) => {}
         // It ended between the look and the signal.
-        Err(Errno::SRCH) => {
-            return Err(LifecycleError::NotRunning {
-                id: id.clone(),
-                status: Status::Stopped,
-            });
-        }
+        Err(Errno::SRCH) => return Err(not_running(id, Status::Stopped)),
         Err(error) => {
             return Err(Failure::new(format!("signalling container `{id}`"), error).into());
         }
@@ -59,14 +61,18 @@ pub fn freeze(store: &Store, id: &ContainerId, freeze: bool) -> Result<(), Lifec
     }
 }
 
-fn running(store: &Store, id: &ContainerId) -> Result<(Record, Status), LifecycleError> {
-    let (record, status) = load(&store.open(id)?)?;
-    match record {
-        Some(record) if status.can_signal() => Ok((record, status)),
-        _ => Err(LifecycleError::NotRunning {
-            id: id.clone(),
-            status,
-        }),
+fn not_running(id: &ContainerId, status: Status) -> LifecycleError {
+    LifecycleError::NotRunning {
+        id: id.clone(),
+        status,
+    }
+}
+
+/// What `kill` is to send: a signal, or with 0 none.
+pub fn wanted(text: &str) -> Result<Option<Signal>, String> {
+    match text {
+        "0" => Ok(None),
+        text => parse(text).map(Some),
     }
 }
 
@@ -168,8 +174,9 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap().as_raw(), number, "{text}");
         }
+        assert_eq!(wanted("0").unwrap(), None);
         for text in [
-            "", "0", "-1", "65", "NOPE", "SIG", "KILLER", "RTMIN+99", "RTMIN-1", "9x",
+            "", "0", "00", "-1", "65", "NOPE", "SIG", "KILLER", "RTMIN+99", "RTMIN-1", "9x",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

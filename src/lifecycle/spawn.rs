@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::sched::CloneFlags;
 use oci_spec::runtime::LinuxIdMapping;
-use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::process::{Pid, PidfdGetfdFlags, Signal, WaitOptions, pidfd_getfd};
 use rustix::thread::{Gid, Uid};
 
 use super::LifecycleError;
@@ -200,15 +200,30 @@ impl Inside {
 
     /// Waits for the message that comes next in order; a failure it reports is the error.
     pub fn expect(&mut self, expected: &Message) -> Result<(), LifecycleError> {
+        match self.next()? {
+            message if message == *expected => Ok(()),
+            other => Err(out_of_order(&other)),
+        }
+    }
+
+    /// Waits until it has loaded its filter, and takes the agent's descriptor over from it.
+    pub fn listener(&mut self) -> Result<OwnedFd, LifecycleError> {
+        match self.next()? {
+            Message::Listener(fd) => {
+                let taken = pidfd_getfd(&self.pidfd, fd, PidfdGetfdFlags::empty());
+                Ok(taken.doing(|| "taking over the seccomp agent's descriptor")?)
+            }
+            other => Err(out_of_order(&other)),
+        }
+    }
+
+    fn next(&mut self) -> Result<Message, LifecycleError> {
         self.program = None;
         match self.channel.receive()? {
-            Some(message) if message == *expected => Ok(()),
             Some(Message::Failed { message, code }) => {
                 Err(LifecycleError::Inside { message, code })
             }
-            Some(other) => Err(LifecycleError::Died(format!(
-                "it said {other:?} out of order"
-            ))),
+            Some(message) => Ok(message),
             None => Err(self.died()),
         }
     }
@@ -251,6 +266,10 @@ impl Inside {
             .try_clone()
             .doing(|| "keeping the container's process in view")?)
     }
+}
+
+fn out_of_order(message: &Message) -> LifecycleError {
+    LifecycleError::Died(format!("it said {message:?} out of order"))
 }
 
 impl Drop for Inside {

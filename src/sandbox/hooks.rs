@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use crate::failure::{Doing, Failure};
 use crate::init::request::VARIABLE;
+use crate::seccomp::{self, Program};
 
 /// How much of the end of a hook's standard error an error message shows.
 const SHOWN: usize = 4096;
@@ -84,12 +85,30 @@ pub fn check(kind: &'static str, hooks: &[Hook]) -> Result<(), HookError> {
 
 /// Runs hooks in order, each with the state document on its standard input.
 pub fn run(kind: &'static str, hooks: &[Hook], state: &str, cwd: &Path) -> Result<(), HookError> {
-    hooks
-        .iter()
-        .try_for_each(|hook| run_one(kind, hook, state, cwd))
+    run_filtered(kind, hooks, state, cwd, None)
 }
 
-fn run_one(kind: &'static str, hook: &Hook, state: &str, cwd: &Path) -> Result<(), HookError> {
+/// The same for hooks that are the container's own programs: under the filter that its process will
+/// have, where that is not loaded yet.
+pub fn run_filtered(
+    kind: &'static str,
+    hooks: &[Hook],
+    state: &str,
+    cwd: &Path,
+    filter: Option<&Program>,
+) -> Result<(), HookError> {
+    hooks
+        .iter()
+        .try_for_each(|hook| run_one(kind, hook, state, cwd, filter))
+}
+
+fn run_one(
+    kind: &'static str,
+    hook: &Hook,
+    state: &str,
+    cwd: &Path,
+    filter: Option<&Program>,
+) -> Result<(), HookError> {
     let path = hook.path();
     let doing = || format!("running {kind} hook `{}`", path.display());
     let mut stdin = memory("hook-state").doing(doing)?;
@@ -116,13 +135,17 @@ fn run_one(kind: &'static str, hook: &Hook, state: &str, cwd: &Path) -> Result<(
             command.env(name, value);
         }
     }
-    // SAFETY: one system call, which takes no lock and no memory.
+    let filter = filter.cloned();
+    // SAFETY: two system calls, which take no lock and no memory; of an error only the number is
+    // used.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
             // A hook is nobody's when the runtime is killed.
-            Ok(rustix::process::set_parent_process_death_signal(Some(
-                Signal::KILL,
-            ))?)
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            match filter.as_ref().map(seccomp::load) {
+                None | Some(Ok(_)) => Ok(()),
+                Some(Err(_)) => Err(std::io::Error::last_os_error()),
+            }
         });
     }
     let child = command

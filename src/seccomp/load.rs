@@ -1,12 +1,14 @@
 //! Gives a compiled filter to the kernel.
 
+use std::os::fd::{FromRawFd, OwnedFd};
+
 use super::{Program, SeccompError};
 
 /// Loads the filter for the calling thread and what it starts later.
 ///
 /// Needs no_new_privs or CAP_SYS_ADMIN in the process's user namespace; it
-/// cannot be taken back.
-pub fn load(program: &Program) -> Result<(), SeccompError> {
+/// cannot be taken back. Returns the descriptor for the agent, where one decides some calls.
+pub fn load(program: &Program) -> Result<Option<OwnedFd>, SeccompError> {
     let filter = libc::sock_fprog {
         len: u16::try_from(program.instructions.len())
             .expect("a program has at most 4096 instructions"),
@@ -27,8 +29,10 @@ pub fn load(program: &Program) -> Result<(), SeccompError> {
             &raw const filter,
         )
     };
-    if result != 0 {
-        return Err(SeccompError::Load(std::io::Error::last_os_error()));
+    match i32::try_from(result) {
+        Ok(0) => Ok(None),
+        // SAFETY: a new descriptor, which the kernel closes on exec and nobody else knows.
+        Ok(fd @ 1..) => Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) })),
+        _ => Err(SeccompError::Load(std::io::Error::last_os_error())),
     }
-    Ok(())
 }

@@ -75,6 +75,13 @@ fn compile(profile: &LinuxSeccomp) -> Result<Program, SeccompError> {
 /// Compiles a profile for a process of the virtual kernel, which has needs of its own.
 fn compile_for_guests(profile: &LinuxSeccomp) -> Result<Program, SeccompError> {
     let mut policy = Policy::from_profile(profile)?;
+    if policy.notifies() {
+        // Its calls are the virtual kernel's own, of which an agent knows nothing.
+        return Err(SeccompError::Unsupported {
+            field: "listenerPath".to_owned(),
+            what: "a seccomp agent".to_owned(),
+        });
+    }
     wall::fit(&mut policy)?;
     Program::from_policy(&policy)
 }

@@ -86,6 +86,8 @@ pub struct Policy {
     pub default: Ret,
     /// By system call number.
     pub decisions: BTreeMap<u32, Decision>,
+    /// The answer for every number after the last that the profile names.
+    pub beyond: Ret,
     /// `SECCOMP_FILTER_FLAG_*` for seccomp(2).
     pub flags: u64,
 }
@@ -95,31 +97,75 @@ impl Policy {
     /// passed over when they are only granted (profiles name the calls of
     /// every architecture), and so are those that get the default anyway.
     pub fn from_profile(profile: &LinuxSeccomp) -> Result<Self, SeccompError> {
-        if profile.listener_path().is_some() {
-            return Err(unsupported("listenerPath", "a seccomp agent"));
-        }
         let default = ret(
             "defaultAction",
             profile.default_action(),
             profile.default_errno_ret(),
         )?;
+        if default == libc::SECCOMP_RET_USER_NOTIF {
+            return Err(unsupported("defaultAction", "SCMP_ACT_NOTIFY"));
+        }
         let mut policy = Policy {
             default,
             decisions: BTreeMap::new(),
+            beyond: default,
             flags: flags(profile.flags().as_deref().unwrap_or_default())?,
         };
         let syscalls = profile.syscalls().as_deref().unwrap_or_default();
         for (i, entry) in syscalls.iter().enumerate() {
             policy.add(&format!("syscalls[{i}]"), entry)?;
         }
+        if !policy.decisions.is_empty() && !passes(default) && profile.default_errno_ret().is_none()
+        {
+            policy.beyond = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+        }
+        policy.tell(profile)?;
         Ok(policy)
+    }
+
+    /// Whether an agent decides some calls.
+    pub fn notifies(&self) -> bool {
+        let asks = |ret: Ret| ret == libc::SECCOMP_RET_USER_NOTIF;
+        self.decisions.values().any(|decision| {
+            asks(decision.otherwise) || decision.rules.iter().any(|rule| asks(rule.ret))
+        })
+    }
+
+    /// Sees to it that the kernel makes a descriptor for the agent, where one decides.
+    fn tell(&mut self, profile: &LinuxSeccomp) -> Result<(), SeccompError> {
+        if !self.notifies() {
+            return Ok(());
+        }
+        let invalid = |field: &str, reason: &str| SeccompError::Invalid {
+            field: field.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let path = profile.listener_path().as_ref();
+        if path.is_none_or(|path| path.as_os_str().is_empty()) {
+            let reason = "SCMP_ACT_NOTIFY needs the path of an agent's socket";
+            return Err(invalid("listenerPath", reason));
+        }
+        let write = u32::try_from(Sysno::write.id()).unwrap_or_default();
+        let otherwise = |nr| self.decisions.get(&nr).map(|decision| decision.otherwise);
+        if otherwise(write) == Some(libc::SECCOMP_RET_USER_NOTIF) {
+            // With it the process tells where the agent's descriptor is.
+            let reason = "SCMP_ACT_NOTIFY cannot be used for the write syscall";
+            return Err(invalid("syscalls", reason));
+        }
+        self.flags &= !libc::SECCOMP_FILTER_FLAG_TSYNC;
+        self.flags |= libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+        Ok(())
     }
 
     /// The answer for a call: the obvious implementation that the compiled
     /// program is tested against.
     pub fn evaluate(&self, nr: u32, args: &[u64; 6]) -> Ret {
         let Some(decision) = self.decisions.get(&nr) else {
-            return self.default;
+            let last = self.decisions.last_key_value().map(|(last, _)| *last);
+            return match last {
+                Some(last) if nr > last => self.beyond,
+                _ => self.default,
+            };
         };
         decision
             .rules
@@ -222,10 +268,18 @@ fn ret(field: &str, action: LinuxSeccompAction, data: Option<u32>) -> Result<Ret
         LinuxSeccompAction::ScmpActTrace => libc::SECCOMP_RET_TRACE | data()?,
         LinuxSeccompAction::ScmpActLog => libc::SECCOMP_RET_LOG,
         LinuxSeccompAction::ScmpActAllow => libc::SECCOMP_RET_ALLOW,
-        LinuxSeccompAction::ScmpActNotify => {
-            return Err(unsupported(field, "SCMP_ACT_NOTIFY"));
-        }
+        LinuxSeccompAction::ScmpActNotify => libc::SECCOMP_RET_USER_NOTIF,
     })
+}
+
+/// Whether calls that nobody has thought of get through, or to a tracer that knows what to do.
+/// Where they do not, those that are newer than the profile are answered as by a kernel that does
+/// not have them, as runc does: programs then go on without, where EPERM would end them.
+fn passes(default: Ret) -> bool {
+    matches!(
+        default & libc::SECCOMP_RET_ACTION_FULL,
+        libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG | libc::SECCOMP_RET_TRACE
+    )
 }
 
 fn flags(names: &[LinuxSeccompFilterFlag]) -> Result<u64, SeccompError> {

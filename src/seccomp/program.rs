@@ -74,6 +74,11 @@ impl Program {
         })
     }
 
+    /// Whether loading it makes a descriptor for an agent that decides some calls.
+    pub fn notifies(&self) -> bool {
+        self.flags & libc::SECCOMP_FILTER_FLAG_NEW_LISTENER != 0
+    }
+
     /// The program that compares with `new` wherever this one compares with `old`.
     pub(super) fn with_constant(mut self, old: u32, new: u32) -> Self {
         let equal =
@@ -128,7 +133,7 @@ fn ranges(policy: &Policy) -> Vec<Range<'_>> {
         push(&mut ranges, *nr, leaf);
         next = nr + 1;
     }
-    push(&mut ranges, next, Leaf::Answer(policy.default));
+    push(&mut ranges, next, Leaf::Answer(policy.beyond));
     ranges
 }
 

@@ -10,6 +10,7 @@ use super::optimize::optimize;
 use super::policy::Policy;
 use super::program::{Instruction, Program};
 use super::{SeccompError, compile};
+use crate::sandbox::credentials::Runs;
 
 /// Runs a program as the kernel does; `None` when it leaves its bounds.
 fn emulate(program: &[Instruction], arch: u32, nr: u32, args: &[u64; 6]) -> Option<u32> {
@@ -229,6 +230,53 @@ fn other_architectures_and_x32_are_killed_even_where_the_default_allows() {
 }
 
 #[test]
+fn an_agent_is_asked_where_it_decides_something() {
+    let compiled = |action: &str, runs| {
+        let profile = profile(json!({
+            "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent.sock",
+            "flags": ["SECCOMP_FILTER_FLAG_TSYNC"],
+            "syscalls": [{"names": ["mkdirat"], "action": action}]
+        }));
+        super::compile_for(&profile, runs)
+    };
+    let asks = compiled("SCMP_ACT_NOTIFY", Runs::Native).unwrap();
+    assert!(asks.notifies());
+    // The kernel takes only one of the two.
+    assert_eq!(asks.flags & libc::SECCOMP_FILTER_FLAG_TSYNC, 0);
+    let number = libc::SYS_mkdirat as u32;
+    let decided = emulate(&asks.instructions, NATIVE, number, &[0; 6]);
+    assert_eq!(decided, Some(libc::SECCOMP_RET_USER_NOTIF));
+    let asks_not = compiled("SCMP_ACT_ERRNO", Runs::Native).unwrap();
+    assert!(!asks_not.notifies());
+    // The calls of guests are not their own.
+    let refused = compiled("SCMP_ACT_NOTIFY", Runs::Guests).unwrap_err();
+    assert!(refused.to_string().contains("agent"), "{refused}");
+}
+
+#[test]
+fn calls_newer_than_a_profile_that_denies_are_not_there() {
+    let answer = |mut profile_of: serde_json::Value, nr: u32| {
+        profile_of["syscalls"] =
+            json!([{"names": ["openat2", "read"], "action": "SCMP_ACT_ALLOW"}]);
+        let policy = Policy::from_profile(&profile(profile_of)).unwrap();
+        assert_equal_everywhere(&policy);
+        policy.evaluate(nr, &[0; 6])
+    };
+    let (before, after) = (libc::SYS_statx as u32, libc::SYS_openat2 as u32 + 1);
+    let errno = |number: i32| libc::SECCOMP_RET_ERRNO | number as u32;
+    let denies = json!({"defaultAction": "SCMP_ACT_ERRNO"});
+    assert_eq!(answer(denies.clone(), before), errno(libc::EPERM));
+    assert_eq!(answer(denies, after), errno(libc::ENOSYS));
+    let kills = json!({"defaultAction": "SCMP_ACT_KILL_PROCESS"});
+    assert_eq!(answer(kills, after), errno(libc::ENOSYS));
+    // Who says which error means it for all, and who allows or asks, allows and asks.
+    let says = json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": libc::ENXIO});
+    assert_eq!(answer(says, after), errno(libc::ENXIO));
+    let allows = json!({"defaultAction": "SCMP_ACT_ALLOW"});
+    assert_eq!(answer(allows, after), libc::SECCOMP_RET_ALLOW);
+}
+
+#[test]
 fn what_cannot_be_honoured_is_refused_by_name() {
     let cases = [
         (
@@ -236,8 +284,14 @@ fn what_cannot_be_honoured_is_refused_by_name() {
             "SCMP_ACT_NOTIFY",
         ),
         (
-            json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent.sock"}),
+            json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            {"names": ["mkdirat"], "action": "SCMP_ACT_NOTIFY"}]}),
             "listenerPath",
+        ),
+        (
+            json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent.sock",
+            "syscalls": [{"names": ["write"], "action": "SCMP_ACT_NOTIFY"}]}),
+            "SCMP_ACT_NOTIFY cannot be used for the write syscall",
         ),
         (
             json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 70000}),

@@ -4,4 +4,5 @@
 
 mod crun;
 mod list;
+mod runc;
 mod runtime_tools;

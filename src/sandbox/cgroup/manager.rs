@@ -148,11 +148,29 @@ impl CgroupPaths {
             let both = both.ok().and_then(|text| text.trim().parse().ok());
             resources::order_memory(&mut writes, both);
         }
+        let mut late = None;
         for write in &writes {
             let dir = self
                 .v1_dir(write.controller)
                 .ok_or_else(|| missing(write))?;
-            put(dir, write)?;
+            match put(dir, write) {
+                // With the old quota it would be more of the processor than a parent allows.
+                Err(CgroupError::System(error))
+                    if error.is(Errno::INVAL)
+                        && write.file == resources::CPU_PERIOD
+                        && writes
+                            .iter()
+                            .any(|other| other.file == resources::CPU_QUOTA) =>
+                {
+                    late = Some(write);
+                }
+                written => written?,
+            }
+            if write.file == resources::CPU_QUOTA
+                && let Some(period) = late.take()
+            {
+                put(dir, period)?;
+            }
         }
         Ok(())
     }
@@ -206,7 +224,7 @@ impl CgroupPaths {
 
     /// The pids in the container, from whichever hierarchy knows them; none without cgroups.
     pub fn pids(&self) -> Option<Vec<i32>> {
-        self.all().find_map(|path| pids_in(path).ok())
+        self.all().find_map(|path| pids_below(path).ok())
     }
 
     /// Sends a signal to every process of the container.
@@ -373,6 +391,18 @@ fn has_processes(path: &Path) -> bool {
     pids_in(path).is_ok_and(|pids| !pids.is_empty())
 }
 
+/// The same with those below it, which the container may have made.
+fn pids_below(path: &Path) -> io::Result<Vec<i32>> {
+    let mut pids = pids_in(path)?;
+    for below in fs::read_dir(path)?.flatten() {
+        if below.file_type().is_ok_and(|kind| kind.is_dir()) {
+            // One that has just been removed has nobody in it.
+            pids.extend(pids_below(&below.path()).unwrap_or_default());
+        }
+    }
+    Ok(pids)
+}
+
 fn pids_in(path: &Path) -> io::Result<Vec<i32>> {
     let text = fs::read_to_string(path.join("cgroup.procs"))?;
     Ok(text
@@ -457,7 +487,13 @@ fn missing(write: &Write) -> CgroupError {
 }
 
 fn put(dir: &Path, write: &Write) -> Result<(), CgroupError> {
-    let path = dir.join(&write.file);
+    let mut path = dir.join(&write.file);
+    if !path.exists()
+        && let Some(rest) = write.file.strip_prefix("blkio.")
+    {
+        // Weights are a matter of the scheduler, and the one that is left has its own files.
+        path = dir.join(format!("blkio.bfq.{rest}"));
+    }
     if !path.exists() {
         let reason = format!("this kernel has no `{}`; remove the field", write.file);
         return Err(CgroupError::Unsupported {

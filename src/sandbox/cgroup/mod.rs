@@ -9,6 +9,7 @@ pub mod device_program;
 pub mod devices;
 pub mod manager;
 pub mod resources;
+mod sub;
 
 use std::path::{Component, Path, PathBuf};
 
@@ -18,6 +19,7 @@ use thiserror::Error;
 use crate::container::ContainerId;
 use crate::failure::Failure;
 use crate::systemd::{BusError, Unit};
+pub use sub::SubCgroup;
 
 /// Who makes cgroups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +101,9 @@ pub enum CgroupError {
         /// `frozen` or `thawed`.
         wanted: &'static str,
     },
+    /// `exec --cgroup` names none below the container's.
+    #[error("exec --cgroup: {0}")]
+    Sub(String),
     /// systemd did not do it.
     #[error(transparent)]
     Systemd(#[from] BusError),

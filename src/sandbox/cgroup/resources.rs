@@ -116,7 +116,8 @@ pub fn writes(resources: &LinuxResources, version: Version) -> Result<Vec<Write>
         .filter(|unified| !unified.is_empty());
     for (file, value) in unified.into_iter().flatten() {
         if version == Version::V1 {
-            return Err(unsupported("unified", "needs a host with cgroup v2 only"));
+            let reason = "invalid configuration: needs a host with cgroup v2 only";
+            return Err(unsupported("unified", reason));
         }
         if file.contains('/') || !file.contains('.') || file.starts_with("cgroup.") {
             return Err(unsupported(
@@ -161,15 +162,20 @@ fn v1_only(version: Version, field: &str) -> Result<(), CgroupError> {
     }
 }
 
+/// v1's period of the CPU quota.
+pub const CPU_PERIOD: &str = "cpu.cfs_period_us";
+/// v1's quota.
+pub const CPU_QUOTA: &str = "cpu.cfs_quota_us";
+
 fn cpu_v1(cpu: &LinuxCpu, out: &mut Vec<Write>) {
     if let Some(shares) = cpu.shares().filter(|shares| *shares != 0) {
         push(out, "cpu", "cpu.shares", shares, "cpu.shares");
     }
     if let Some(period) = cpu.period().filter(|period| *period != 0) {
-        push(out, "cpu", "cpu.cfs_period_us", period, "cpu.period");
+        push(out, "cpu", CPU_PERIOD, period, "cpu.period");
     }
     if let Some(quota) = cpu.quota().filter(|quota| *quota != 0) {
-        push(out, "cpu", "cpu.cfs_quota_us", quota, "cpu.quota");
+        push(out, "cpu", CPU_QUOTA, quota, "cpu.quota");
     }
     if let Some(burst) = cpu.burst() {
         push(out, "cpu", "cpu.cfs_burst_us", burst, "cpu.burst");
@@ -233,13 +239,25 @@ fn weight_of_shares(shares: u64) -> u64 {
 pub const MEMORY_AND_SWAP: &str = "memory.memsw.limit_in_bytes";
 
 /// Puts the limit on memory and swap together before that on memory, where the latter would not fit
-/// under the former as it is now: at every moment memory alone may not have more.
-pub fn order_memory(writes: &mut [Write], both: Option<i64>) {
+/// under the former as it is now: at every moment memory alone may not have more. `both` is the
+/// former, where the kernel has it.
+pub fn order_memory(writes: &mut Vec<Write>, both: Option<i64>) {
     let at = |file: &str| writes.iter().position(|write| write.file == file);
-    let (Some(memory), Some(swap)) = (at("memory.limit_in_bytes"), at(MEMORY_AND_SWAP)) else {
+    let Some(memory) = at("memory.limit_in_bytes") else {
         return;
     };
     let limit: i64 = writes[memory].value.parse().unwrap_or(i64::MAX);
+    let Some(swap) = at(MEMORY_AND_SWAP) else {
+        if limit < 0 && both.is_some() {
+            // Then neither has one, as runc has it.
+            let both = Write {
+                file: MEMORY_AND_SWAP.to_owned(),
+                ..writes[memory].clone()
+            };
+            writes.insert(memory, both);
+        }
+        return;
+    };
     // -1 is no limit.
     if both.is_some_and(|both| limit < 0 || limit > both) && memory < swap {
         writes.swap(memory, swap);

@@ -162,3 +162,19 @@ fn memory_alone_never_has_more_than_memory_and_swap() {
     assert_eq!(order(3000, Some(2000)), both_first);
     assert_eq!(order(-1, Some(2000)), both_first);
 }
+
+#[test]
+fn memory_without_a_limit_has_none_with_swap_either_where_the_kernel_counts_it() {
+    let writes = |limit: i64, both| {
+        let limits = serde_json::from_value(json!({"memory": {"limit": limit}})).unwrap();
+        let mut writes = writes(&limits, Version::V1).unwrap();
+        order_memory(&mut writes, both);
+        let line = |write: Write| format!("{}={}", write.file, write.value);
+        writes.into_iter().map(line).collect::<Vec<_>>()
+    };
+    let alone = ["memory.limit_in_bytes=-1"];
+    assert_eq!(writes(-1, None), alone);
+    assert_eq!(writes(-1, Some(5))[0], format!("{MEMORY_AND_SWAP}=-1"));
+    assert_eq!(writes(-1, Some(5))[1..], alone);
+    assert_eq!(writes(1000, Some(2000)), ["memory.limit_in_bytes=1000"]);
+}

@@ -3,7 +3,8 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags};
 
 use super::{Filesystem, Source, Step, copy_up};
@@ -28,6 +29,15 @@ pub fn step(root: &Rootfs, step: Step, received: &mut Received) -> Result<(), Fa
         Source::Filesystem(filesystem) => {
             // A link at /proc or /sys in an image could put them where nothing masks them.
             let strict = matches!(filesystem.kind.as_str(), "proc" | "sysfs");
+            if strict && matches!(root.open_as(at, OFlags::PATH), Err(Errno::LOOP)) {
+                let kind = &filesystem.kind;
+                let doing = format!(
+                    "a file system of type `{kind}` must be mounted on ordinary directory, which \
+                     `{}` is not",
+                    at.display()
+                );
+                return Err(Failure::new(doing, Errno::LOOP));
+            }
             let point = root.make_dir(at)?;
             if strict {
                 root.open_without_links(at)?;

@@ -48,6 +48,7 @@ fn policy(pid: u32) -> Policy {
     let mut policy = Policy {
         default: KILL,
         decisions: BTreeMap::new(),
+        beyond: KILL,
         flags: 0,
     };
     for call in CALLS {
