@@ -17,7 +17,7 @@ build=(gcc libc6-dev make)
 guests=(clang-22 lld-22 wasi-libc libclang-rt-22-dev-wasm32 byacc binutils xz-utils bzip2)
 lint=(protobuf-compiler)
 # Go and libraries for the OCI validation programs, whose source apt fetches.
-conformance=(golang-go golang-github-opencontainers-runtime-tools-dev golang-github-google-uuid-dev dpkg-dev)
+conformance=(python3 golang-go golang-github-opencontainers-runtime-tools-dev golang-github-google-uuid-dev dpkg-dev)
 # And what runc's own tests are run with.
 conformance+=(bats jq gawk procps pkg-config libseccomp-dev golang-github-containerd-console-dev
   golang-github-cyphar-filepath-securejoin-dev golang-github-opencontainers-specs-dev

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fetches crun's own tests from Debian's source package and builds the program that they run in containers, once:
 #
-#   build.sh DIR    DIR/tests/test_NAME.py, DIR/tests/init and DIR/python/libmount.py
+#   build.sh DIR    DIR/tests/test_NAME.py, DIR/tests/init and what they import from DIR/python
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -14,7 +14,7 @@ sha256=01b68269d94e5fe11106a9b14c2f144be03b16ec798951f4efa6aa16ba9da29a
 [ $# = 1 ] || die "usage: build.sh DIR"
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
-stamp=$(cat "$0" "$here/../source.sh" "$here/python/libmount.py" | sha256sum | cut -d' ' -f1)
+stamp=$(cat "$0" "$here/../source.sh" "$here"/python/*.py | sha256sum | cut -d' ' -f1)
 [ "$(cat "$dir/stamp" 2>/dev/null)" != "$stamp" ] || exit 0
 rm -rf "$dir"
 mkdir -p "$dir"

@@ -14,6 +14,13 @@ export TMPDIR=/media
 mount -t tmpfs tmpfs $TMPDIR || exit 1
 # crun gives that of the host to the container's user.
 mknod -m 666 $TMPDIR/null c 1 3 && mount --bind $TMPDIR/null /dev/null
+# Tests make directories for controllers that the host has not, which would be on its own tmpfs.
+mkdir $TMPDIR/cgroup && mount -t tmpfs tmpfs $TMPDIR/cgroup || exit 1
+for hierarchy in /sys/fs/cgroup/*; do
+  mkdir "$TMPDIR/cgroup/${hierarchy##*/}"
+  mountpoint -q "$hierarchy" && mount --bind "$hierarchy" "$TMPDIR/cgroup/${hierarchy##*/}"
+done
+mount --move $TMPDIR/cgroup /sys/fs/cgroup || exit 1
 # crun writes there as if it were cgroup v2, which the tests' room has taken away.
 mount -t tmpfs tmpfs /sys/fs/cgroup/unified 2>/dev/null
 
