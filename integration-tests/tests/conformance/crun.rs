@@ -7,17 +7,7 @@ use std::path::Path;
 use integration_tests::engines::Room;
 
 use crate::list::{List, PEERS, built, native};
-
-/// What a file says of its tests, by name.
-type Verdicts = BTreeMap<String, Verdict>;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Passed,
-    Failed,
-    /// There is no such thing on this host, or not for who runs it.
-    Skipped,
-}
+use crate::tap::{Verdict, Verdicts, verdict};
 
 /// Some of its tests want a terminal. The interpreter is the one the machine's packages are for.
 const RUN: &str = r#"
@@ -34,35 +24,14 @@ fn verdicts(dir: &Path, file: &str, runtime: &Path) -> Verdicts {
     let (dir, runtime) = (dir.to_string_lossy(), runtime.to_string_lossy());
     let log = log.to_string_lossy();
     let output = room.run("sh", &["-c", RUN, "sh", &dir, &runtime, file, &log]);
-    let verdicts = output
-        .out()
-        .lines()
-        .filter_map(|line| verdict(file, line))
-        .collect();
+    let out = output.out();
+    let verdicts = out.lines().filter_map(verdict);
+    let verdicts = verdicts.map(|(name, verdict)| (format!("{file}/{name}"), verdict));
+    let verdicts = verdicts.collect();
     // For who looks into a failure.
-    println!("{file} on {runtime}: {}", output.out());
+    println!("{file} on {runtime}: {out}");
     println!("{}", room.run("cat", &[&log]).out());
     verdicts
-}
-
-/// A line of the Test Anything Protocol.
-fn verdict(file: &str, line: &str) -> Option<(String, Verdict)> {
-    let line = line.trim_end();
-    let (passed, rest) = match line.strip_prefix("not ok ") {
-        Some(rest) => (false, rest),
-        None => (true, line.strip_prefix("ok ")?),
-    };
-    let name = rest.split_once(" - ")?.1;
-    let (name, skipped) = match name.strip_suffix("#SKIP") {
-        Some(name) => (name.trim_end(), true),
-        None => (name, false),
-    };
-    let verdict = match (passed, skipped) {
-        (_, true) => Verdict::Skipped,
-        (true, _) => Verdict::Passed,
-        (false, _) => Verdict::Failed,
-    };
-    Some((format!("{file}/{name}"), verdict))
 }
 
 #[test]

@@ -6,3 +6,4 @@ mod crun;
 mod list;
 mod runc;
 mod runtime_tools;
+mod tap;

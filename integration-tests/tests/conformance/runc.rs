@@ -8,17 +8,7 @@ use std::path::Path;
 use integration_tests::engines::Room;
 
 use crate::list::{List, built, native};
-
-/// What the tests of one file came to, by name. One of which nothing was heard has none.
-type Verdicts = BTreeMap<String, Verdict>;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Passed,
-    Failed,
-    /// The suite itself says that this host is not one for it.
-    Skipped,
-}
+use crate::tap::{Verdict, Verdicts, verdict};
 
 /// Runs a file's tests.
 fn run(dir: &Path, file: &str, runtime: &Path) -> Verdicts {
@@ -34,19 +24,6 @@ fn run(dir: &Path, file: &str, runtime: &Path) -> Verdicts {
     let args = [&namespaces[..], &rest].concat();
     let output = Room::shared().run("unshare", &args);
     output.out().lines().filter_map(verdict).collect()
-}
-
-/// Reads a line of TAP.
-fn verdict(line: &str) -> Option<(String, Verdict)> {
-    let (rest, verdict) = match line.strip_prefix("not ") {
-        Some(rest) => (rest, Verdict::Failed),
-        None => (line, Verdict::Passed),
-    };
-    let (_, name) = rest.strip_prefix("ok ")?.split_once(' ')?;
-    Some(match name.split_once(" # skip") {
-        Some((name, _)) => (name.to_owned(), Verdict::Skipped),
-        None => (name.to_owned(), verdict),
-    })
 }
 
 /// The names of a file's tests.
