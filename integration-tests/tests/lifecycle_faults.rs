@@ -190,6 +190,70 @@ fn a_state_directory_that_cannot_be_written_is_named() {
     assert!(inside(&id).is_empty());
 }
 
+/// A cgroup of somebody else's, frozen while this is there.
+struct Frozen(PathBuf);
+
+impl Frozen {
+    fn new(name: &str) -> Self {
+        let dir = PathBuf::from("/sys/fs/cgroup/freezer").join(name);
+        std::fs::create_dir(&dir).expect("the host of the tests has the freezer of cgroup v1");
+        let frozen = Self(dir);
+        frozen.set("FROZEN");
+        frozen
+    }
+
+    fn set(&self, state: &str) {
+        std::fs::write(self.0.join("freezer.state"), state).unwrap();
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.set("THAWED");
+        wait_until("it is removed", || std::fs::remove_dir(&self.0).is_ok());
+    }
+}
+
+#[test]
+fn frozen_cgroups_are_refused_and_nobody_waits_in_them() {
+    let (node, id) = (Node::new(), unique("frozen"));
+    let bundle = node.bundle("b", &["/bin/loop"]).named(&id);
+    let own = format!("megarun-test-{id}");
+    {
+        let frozen = Frozen::new(&own);
+        node.create(&bundle, &id)
+            .refused(&["unexpectedly frozen", "linux.cgroupsPath"]);
+        // It was there before.
+        assert!(frozen.0.is_dir());
+    }
+    let above = format!("frozen-above-{id}");
+    {
+        let _frozen = Frozen::new(&above);
+        bundle.edit(|config| config["linux"]["cgroupsPath"] = format!("/{above}/{own}").into());
+        node.create(&bundle, &id).refused(&["unexpectedly frozen"]);
+    }
+    for hierarchy in std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
+        // Those above a container's own stay, as with crun.
+        let _ = std::fs::remove_dir(hierarchy.path().join(&above));
+    }
+    node.assert_nothing_left(&id);
+    assert!(inside(&id).is_empty());
+}
+
+#[test]
+fn whoever_was_frozen_elsewhere_is_removed_too() {
+    let (node, id) = (Node::new(), unique("elsewhere"));
+    let bundle = node.bundle("b", &["/bin/loop"]).named(&id);
+    node.create(&bundle, &id).success();
+    node.run(&["start", &id]).success();
+    let pid = node.pid(&id);
+    let elsewhere = Frozen::new(&format!("frozen-elsewhere-{id}"));
+    std::fs::write(elsewhere.0.join("cgroup.procs"), pid.to_string()).unwrap();
+    node.run(&["delete", "--force", &id]).success();
+    assert!(!PathBuf::from(format!("/proc/{pid}/exe")).exists());
+    node.assert_nothing_left(&id);
+}
+
 #[test]
 fn cgroups_that_vanish_are_no_obstacle_to_delete() {
     let _alone = ALONE

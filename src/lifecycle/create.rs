@@ -177,6 +177,7 @@ fn make_cgroups(plan: &Plan, unmade: &mut Unmade<'_>) -> Result<(), LifecycleErr
     unmade.dir.write_intent(&unmade.intent)?;
     unmade.intent = plan.cgroup.make()?;
     unmade.dir.write_intent(&unmade.intent)?;
+    plan.cgroup.check_thawed()?;
     if plan.cgroup != CgroupPaths::default() {
         plan.cgroup.apply(&plan.resources, true)?;
     }

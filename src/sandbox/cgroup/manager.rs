@@ -53,11 +53,20 @@ impl CgroupPaths {
         })
     }
 
-    /// Checks, before anything is made, that no cgroup of the container has strangers in it.
+    /// Checks, before anything is made, that no cgroup of the container has strangers in it, and
+    /// that who enters them would go on.
     pub fn check_unused(&self) -> Result<(), CgroupError> {
         match self.all().find(|path| has_processes(path)) {
             Some(path) => Err(CgroupError::InUse(path.to_owned())),
-            None => Ok(()),
+            None => self.check_thawed(),
+        }
+    }
+
+    /// Whoever enters a frozen cgroup stands still, and who waits for that one does too.
+    pub fn check_thawed(&self) -> Result<(), CgroupError> {
+        match self.is_frozen() {
+            true => Err(CgroupError::Frozen),
+            false => Ok(()),
         }
     }
 

@@ -93,6 +93,12 @@ pub enum CgroupError {
     /// Processes that SIGKILL has not ended.
     #[error("cgroup `{0}` still has processes ten seconds after they were killed")]
     StillBusy(PathBuf),
+    /// Somebody has frozen it, or one above it. Engines know runc's words.
+    #[error(
+        "container's cgroup unexpectedly frozen: thaw it (or one above it), or name another in \
+         linux.cgroupsPath"
+    )]
+    Frozen,
     /// Freezing did not finish.
     #[error("cgroup `{path}` was not {wanted} within ten seconds")]
     Freeze {
