@@ -26,6 +26,9 @@ const READY: &[u8] = b"READY=1";
 /// Longer messages are cut, which only their last line suffers from.
 const LONGEST: usize = 4096;
 
+/// How many messages are read before anything else gets its turn.
+const AT_ONCE: usize = 16;
+
 /// Where the service manager listens.
 pub fn manager() -> Option<PathBuf> {
     let socket = PathBuf::from(std::env::var_os(VARIABLE)?);
@@ -126,7 +129,11 @@ impl Readiness {
     /// Reads what has been said. Returns whether the container is ready, which has been passed on.
     pub fn pass_on(&self) -> bool {
         let mut message = [0; LONGEST];
-        while let Ok(length) = self.socket.recv(&mut message) {
+        // No more at once: a container may say more than anybody can read.
+        for _ in 0..AT_ONCE {
+            let Ok(length) = self.socket.recv(&mut message) else {
+                return false;
+            };
             if !is_ready(&message[..length]) {
                 continue;
             }
