@@ -216,6 +216,9 @@ impl Drop for Frozen {
 
 #[test]
 fn frozen_cgroups_are_refused_and_nobody_waits_in_them() {
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     let (node, id) = (Node::new(), unique("frozen"));
     let bundle = node.bundle("b", &["/bin/loop"]).named(&id);
     let own = format!("megarun-test-{id}");
@@ -242,6 +245,9 @@ fn frozen_cgroups_are_refused_and_nobody_waits_in_them() {
 
 #[test]
 fn whoever_was_frozen_elsewhere_is_removed_too() {
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     let (node, id) = (Node::new(), unique("elsewhere"));
     let bundle = node.bundle("b", &["/bin/loop"]).named(&id);
     node.create(&bundle, &id).success();
