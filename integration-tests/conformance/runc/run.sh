@@ -7,11 +7,27 @@ set -uo pipefail
 
 suite=$1/tests/integration
 # A path: the suite has a function of the name runc.
-RUNC=$(type -P "$3") || exit 1
-export RUNC
+runtime=$(type -P "$3") || exit 1
 # Tests look for the place through user namespaces, and sockets have short names.
 export TMPDIR=/media
 mount -t tmpfs tmpfs $TMPDIR || exit 1
+# The suite starts its recvtty and does not wait until that listens: a fast runtime on a busy host is there first.
+export RUNC=$TMPDIR/runtime
+cat >$RUNC <<WRAPPER
+#!/bin/sh
+previous=
+for word; do
+  if [ "\$previous" = --console-socket ] && ! [ -S "\$word" ]; then
+    for _ in \$(seq 100); do
+      sleep 0.05
+      [ ! -S "\$word" ] || break
+    done
+  fi
+  previous=\$word
+done
+exec "$runtime" "\$@"
+WRAPPER
+chmod +x $RUNC
 # crun gives that of the host to the container's user.
 mknod -m 666 $TMPDIR/null c 1 3 && mount --bind $TMPDIR/null /dev/null
 # Tests make directories for controllers that the host has not, which would be on its own tmpfs.
