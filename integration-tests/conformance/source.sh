@@ -1,7 +1,22 @@
-# For the scripts beside it: sources of Debian packages, by apt with lists of its own, so that the host's stay as they are.
+# For the scripts in the folders beside it, which each build a suite.
 
 die() { printf '%s\n' "conformance: error: $*" >&2; exit 1; }
 
+# once DIR FILE...: makes $dir afresh for a build that depends on these files; ends the script where it is built already.
+once() {
+  mkdir -p "$1"
+  dir=$(cd "$1" && pwd)
+  shift
+  stamp=$(cat "${BASH_SOURCE[0]}" "$@" | sha256sum | cut -d' ' -f1)
+  [ "$(cat "$dir/stamp" 2>/dev/null)" != "$stamp" ] || exit 0
+  rm -rf "$dir"
+  mkdir "$dir"
+}
+
+# built: all of it is there.
+built() { echo "$stamp" >"$dir/stamp"; }
+
+# Sources of Debian packages, by apt with lists of its own, so that the host's stay as they are.
 # fetch_source DIR SUITE PACKAGE VERSION REVISION SHA256 INTO: unpacks the upstream archive of that version into INTO.
 fetch_source() {
   local dir=$1 suite=$2 package=$3 version=$4 revision=$5 sum=$6 into=$7 apt archive

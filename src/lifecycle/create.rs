@@ -131,8 +131,7 @@ pub fn create(request: Create<'_>) -> Result<OwnedFd, LifecycleError> {
     let mut record = new_record(&request.id, &bundle, &plan, payload_record);
     record.process = inside.process;
     let creating = document(&record, Status::Creating);
-    let mut build = plan.build(&bundle, &dir, creating, &mut handing)?;
-    build.pivot = request.pivot;
+    let build = plan.build(&bundle, &dir, creating, request.pivot, &mut handing)?;
     let process = bundle.spec.process().clone();
     let mut process = process.unwrap_or_else(supported::no_process);
     request.inherited.tell(&mut process);

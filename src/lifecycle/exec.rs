@@ -127,13 +127,6 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
         status: Status::Stopped,
     };
     let cgroup = record.cgroup.below(&request.cgroups)?;
-    let linux = record.config.linux().as_ref();
-    let runs = match record.payload {
-        PayloadRecord::Native => Runs::Native,
-        _ => Runs::Guests,
-    };
-    let filter = filter(linux, runs)?;
-    let agent = Agent::connect(linux, filter.as_ref())?;
     let container = record.process.open().map_err(|_| not_running())?;
     let pid_flag = libc::CLONE_NEWPID as u32;
     let foreign = namespaces::foreign_of(record.process.pid, pid_flag)? != 0;
@@ -149,6 +142,14 @@ pub fn exec(request: Exec<'_>) -> Result<(ProcessId, OwnedFd), LifecycleError> {
     let mut handing = Handing::default();
     let (payload, asked) = payload(&dir, &record, request.node, &request.id, tool, &mut handing)?;
     let namespaces = namespaces::foreign(record.process.pid)?;
+    // While it starts: a long profile takes as long as that.
+    let linux = record.config.linux().as_ref();
+    let runs = match record.payload {
+        PayloadRecord::Native => Runs::Native,
+        _ => Runs::Guests,
+    };
+    let filter = filter(linux, runs)?;
+    let agent = Agent::connect(linux, filter.as_ref())?;
     let root = format!("/proc/{}/root", record.process.pid);
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     // Its own, since the pidfd is joined afterwards: then it lives.

@@ -150,6 +150,7 @@ impl Plan {
         bundle: &Bundle,
         dir: &ContainerDir,
         state: String,
+        pivot: bool,
         handing: &mut Handing,
     ) -> Result<Build, LifecycleError> {
         let spec = &bundle.spec;
@@ -208,7 +209,7 @@ impl Plan {
             rootfs: handing.give(rootfs),
             rootfs_path: bundle.rootfs.clone(),
             rootfs_propagation,
-            pivot: true,
+            pivot,
             rootfs_read_only: spec.root().as_ref().and_then(|root| root.readonly()) == Some(true),
             mounts,
             devices,

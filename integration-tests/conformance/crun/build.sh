@@ -12,12 +12,7 @@ version=1.8.1
 sha256=01b68269d94e5fe11106a9b14c2f144be03b16ec798951f4efa6aa16ba9da29a
 
 [ $# = 1 ] || die "usage: build.sh DIR"
-mkdir -p "$1"
-dir=$(cd "$1" && pwd)
-stamp=$(cat "$0" "$here/../source.sh" "$here"/python/*.py | sha256sum | cut -d' ' -f1)
-[ "$(cat "$dir/stamp" 2>/dev/null)" != "$stamp" ] || exit 0
-rm -rf "$dir"
-mkdir -p "$dir"
+once "$1" "$0" "$here"/python/*.py
 
 fetch_source "$dir" bookworm crun $version 1+deb12u1 $sha256 "$dir/source"
 mv "$dir/source/tests" "$dir/tests"
@@ -27,4 +22,4 @@ touch "$dir/config.h"
 gcc -O2 -static -D_GNU_SOURCE -I"$dir" -o "$dir/tests/init" "$dir/tests/init.c" >>"$dir/log" 2>&1 ||
   die "building init: $(tail -n 1 "$dir/log")"
 rm -rf "$dir/source"
-echo "$stamp" >"$dir/stamp"
+built

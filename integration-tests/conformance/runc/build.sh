@@ -13,11 +13,7 @@ version=1.1.5+ds1
 sha256=e936cc563c4557178b3416aa1bb9e8231c53011beb8df67adedbfbaba4eacce7
 
 [ $# = 1 ] || die "usage: build.sh DIR"
-mkdir -p "$1"
-dir=$(cd "$1" && pwd)
-stamp=$(cat "$0" "$here/../source.sh" "$here/get-images.sh" | sha256sum | cut -d' ' -f1)
-[ "$(cat "$dir/stamp" 2>/dev/null)" != "$stamp" ] || exit 0
-rm -rf "$dir"
+once "$1" "$0" "$here/get-images.sh"
 
 source=$dir/gopath/src/github.com/opencontainers/runc
 fetch_source "$dir" bookworm runc $version "1+deb12u1" $sha256 "$source"
@@ -69,4 +65,4 @@ install -m 0755 /sbin/ldconfig "$root/sbin/ldconfig"
 tar -C "$root" -cf "$images/debian.tar" .
 rm -rf "$root"
 install -m 0755 "$here/get-images.sh" "$source/tests/integration/"
-echo "$stamp" >"$dir/stamp"
+built

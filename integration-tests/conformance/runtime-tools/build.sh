@@ -14,11 +14,7 @@ version=0.9.0.109.ge931285
 sha256=203989a1ea98cf2aaced79155bbda09270b20db19b03376dde91ab12e5e6a0fe
 
 [ $# = 1 ] || die "usage: build.sh DIR"
-mkdir -p "$1"
-dir=$(cd "$1" && pwd)
-stamp=$(cat "$0" "$here/../source.sh" "$here/tap/tap.go" | sha256sum | cut -d' ' -f1)
-[ "$(cat "$dir/stamp" 2>/dev/null)" != "$stamp" ] || exit 0
-rm -rf "$dir"
+once "$1" "$0" "$here/tap/tap.go"
 mkdir -p "$dir/bin"
 
 source=$dir/gopath/src/github.com/opencontainers/runtime-tools
@@ -34,4 +30,4 @@ for test in validation/*/; do
 done
 cp rootfs-amd64.tar.gz "$dir/"
 rm -rf "$dir/cache"
-echo "$stamp" >"$dir/stamp"
+built
