@@ -17,8 +17,10 @@ KUBERNETES := --manifest-path integration-tests/kubernetes/Cargo.toml
 
 # Static and not position independent: the size of the program then costs a container nothing at its start.
 STATIC := -C target-feature=+crt-static -C relocation-model=static
+# Names that tell which types a generic function is for: layout.ld lists functions by name.
+NAMES := -C symbol-mangling-version=v0
 
-.PHONY: help demo test bench lint fmt deny build guests guests-test documents install deb deb-test setup-build clean-guests
+.PHONY: help demo test bench layout lint fmt deny build guests guests-test documents install deb deb-test setup-build clean-guests
 
 help:
 	@echo 'make demo      build all, link and sign real programs, and show a container of them live (root)'
@@ -26,6 +28,7 @@ help:
 	@echo 'make lint      rustfmt, clippy with warnings denied, cargo-deny'
 	@echo 'make deny      cargo-deny: licences, sources and bans of dependencies'
 	@echo 'make bench     the table of measurements, beside crun, runc and youki'
+	@echo 'make layout    layout.ld again: which functions of megarun lie together (root)'
 	@echo 'make build     megarun and megabin, in $(DIST)'
 	@echo 'make deb       a Debian package of the same, in $(TARGET)/debian'
 	@echo 'make deb-test  that package on a clean Debian, with podman (root)'
@@ -34,7 +37,7 @@ help:
 # Two invocations: in one, cargo would give megarun the compiler that megabin links.
 build:
 	@scripts/setup.sh build
-	RUSTFLAGS='$(STATIC)' cargo build --profile shipped --locked -p megarun --target $(HOST)
+	RUSTFLAGS='$(STATIC) $(NAMES)' cargo build --profile shipped --locked -p megarun --target $(HOST)
 	cargo build --release --locked -p megabin
 	mkdir -p $(DIST)
 	install -m 0755 $(TARGET)/$(HOST)/shipped/megarun $(TARGET)/release/megabin $(DIST)/
@@ -65,6 +68,13 @@ bench: build
 	guests/build.sh test
 	MEGARUN_BIN=$(abspath $(DIST))/megarun MEGABIN_BIN=$(abspath $(DIST))/megabin \
 	GUESTS_DIR=$(abspath guests) TARGET=$(abspath $(TARGET)) bench/run.sh
+
+# Which functions the commands execute: again when many of them have other names. Then build again.
+layout: build
+	@scripts/setup.sh bench
+	MEGARUN_BIN=$(abspath $(DIST))/megarun MEGABIN_BIN=$(abspath $(DIST))/megabin \
+	cargo bench --locked -q --workspace --bench layout >$(TARGET)/layout.ld
+	mv $(TARGET)/layout.ld layout.ld
 
 lint: deny
 	@scripts/setup.sh lint

@@ -9,9 +9,9 @@ mod contenders;
 
 use std::time::{Duration, Instant};
 
+use contenders::profile;
 use contenders::table::{head, race, row, size_row};
 use contenders::{Contender, Running, SLEEP, TRUE, reap};
-use serde_json::{Value, json};
 
 /// Interleaved rounds behind every figure.
 const ROUNDS: usize = 100;
@@ -19,8 +19,6 @@ const ROUNDS: usize = 100;
 const GAP: Duration = Duration::from_millis(60);
 /// Until a container that was started does nothing any more.
 const SETTLED: Duration = Duration::from_millis(200);
-/// The profile that podman gives every container.
-const PROFILE: &str = "/usr/share/containers/seccomp.json";
 /// The bundle with it.
 const FILTERED: &str = "true-filtered";
 
@@ -44,7 +42,7 @@ fn main() {
         }),
         ("exec of true in a running container", &|c, _| exec(c)),
     ];
-    match profile() {
+    match profile::of_podman() {
         Some(profile) => {
             for contender in &contenders {
                 contender.vary(&TRUE, FILTERED, |config| {
@@ -57,7 +55,10 @@ fn main() {
                 create_filtered(c, i)
             }));
         }
-        None => eprintln!("{PROFILE} is missing (apt-get install podman): no rows with it"),
+        None => eprintln!(
+            "{} is missing (apt-get install podman): no rows with it",
+            profile::PATH
+        ),
     }
     println!("{}", head());
     let running: Vec<Running> = contenders.iter().map(Running::start).collect();
@@ -105,42 +106,6 @@ fn end(contender: &Contender, id: &str, pid: i32) {
     unsafe { libc::kill(pid, libc::SIGKILL) };
     reap(pid);
     contender.call(&["delete", "--force", id]);
-}
-
-/// What podman puts into config.json: its profile's rules for a container with the capabilities of
-/// the bundle here, on this machine.
-fn profile() -> Option<Value> {
-    let text = std::fs::read_to_string(PROFILE).ok()?;
-    let whole: Value = serde_json::from_str(&text).expect("a profile is JSON");
-    let has = |list: &Value, ours: &[&str]| {
-        let list = list.as_array();
-        list.is_some_and(|list| list.iter().any(|one| ours.iter().any(|our| one == our)))
-    };
-    let given = |value: &Value| value.as_array().is_some_and(|list| !list.is_empty());
-    let (capabilities, machines) = (["CAP_AUDIT_WRITE", "CAP_KILL"], ["amd64", "x86"]);
-    let applies = |rule: &&Value| {
-        let (only, not) = (&rule["includes"], &rule["excludes"]);
-        (!given(&only["caps"]) || has(&only["caps"], &capabilities))
-            && (!given(&only["arches"]) || has(&only["arches"], &machines))
-            && !has(&not["caps"], &capabilities)
-            && !has(&not["arches"], &machines)
-    };
-    let rules = whole["syscalls"].as_array().expect("a profile has rules");
-    let rules = rules.iter().filter(applies).map(|rule| {
-        let mut rule = rule.clone();
-        let fields = rule.as_object_mut().expect("a rule is an object");
-        for field in ["includes", "excludes", "comment", "errno"] {
-            fields.remove(field);
-        }
-        fields.retain(|_, value| !value.is_null());
-        rule
-    });
-    Some(json!({
-        "defaultAction": whole["defaultAction"],
-        "defaultErrnoRet": 38,
-        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
-        "syscalls": rules.collect::<Vec<_>>(),
-    }))
 }
 
 /// The private memory of the process of a container that was created, and of one that sleeps.

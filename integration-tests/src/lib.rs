@@ -10,6 +10,7 @@ pub mod cases;
 pub mod command;
 pub mod copies;
 pub mod engines;
+pub mod layout;
 pub mod linked;
 pub mod node;
 pub mod parallel;

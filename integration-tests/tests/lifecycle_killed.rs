@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use containers::{Bundle, Node, cgroups_of, unique, wait_until};
-use integration_tests::stepper::{self, Stepped, Whom};
+use integration_tests::stepper::calls::{self, Stepped, Whom};
 use serde_json::json;
 
 /// Orphans are whose process they are left to: one at a time.
@@ -184,13 +184,13 @@ impl Scene {
     ) {
         let before = Traces::of(&self.node, &self.id);
         prepare();
-        let whole = stepper::run(&mut command(), whom, None);
+        let whole = calls::run(&mut command(), whom, None);
         assert_eq!(whole.code, Some(0), "{whole:?}");
         self.remove(&before, "unkilled");
         let points = points(whom, &whole.calls);
         for (turn, at) in points.into_iter().enumerate() {
             prepare();
-            let stepped = stepper::run(&mut command(), whom, Some(at));
+            let stepped = calls::run(&mut command(), whom, Some(at));
             let last = stepped.calls.last().unwrap();
             let what = format!("{whom:?} killed before call {at} ({last})");
             check(&stepped);

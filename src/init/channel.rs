@@ -168,9 +168,11 @@ impl Channel {
 
     /// The next message; none when the other side is gone.
     pub fn receive(&self) -> Result<Option<Message>, Failure> {
-        let mut buffer = vec![0; MAX_MESSAGE];
+        // Not filled with zeros first: most messages are short, and that would take eight pages.
+        let mut buffer = Vec::with_capacity(MAX_MESSAGE);
         let length = loop {
-            match rustix::net::recv(&self.0, &mut buffer[..], RecvFlags::empty()) {
+            let free = rustix::buffer::spare_capacity(&mut buffer);
+            match rustix::net::recv(&self.0, free, RecvFlags::empty()) {
                 Ok((length, _)) => break length,
                 Err(Errno::INTR | UNREAD) => {}
                 Err(error) => return Err(Failure::new("reading from the channel", error)),
@@ -179,7 +181,7 @@ impl Channel {
         if length == 0 {
             return Ok(None);
         }
-        serde_json::from_slice(&buffer[..length])
+        serde_json::from_slice(&buffer)
             .map(Some)
             .map_err(|_| Failure::new("understanding the channel", Errno::PROTO))
     }

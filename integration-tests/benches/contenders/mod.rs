@@ -1,6 +1,7 @@
 //! Runtimes side by side on bundles that differ in nothing but what runs in them: `megarun` with a
 //! megabinary, its peers (crun, runc, youki) with static native programs of the same names.
 
+pub mod profile;
 pub mod table;
 
 use std::ffi::{CString, OsStr};
@@ -278,6 +279,11 @@ impl Contender {
         self.bundles.join(program.name)
     }
 
+    /// A bundle by its name.
+    pub fn bundle_of(&self, name: &str) -> PathBuf {
+        self.bundles.join(name)
+    }
+
     /// Makes a bundle like that of `program` with another config.json, called `name`.
     pub fn vary(&self, program: &Program, name: &str, change: impl Fn(&mut serde_json::Value)) {
         let (from, to) = (self.bundle(program), self.bundles.join(name));
@@ -301,7 +307,7 @@ impl Contender {
 
     /// The same of a bundle by its name.
     pub fn create_of(&self, bundle: &str, id: &str, out: Stdio) -> i32 {
-        let bundle = self.bundles.join(bundle);
+        let bundle = self.bundle_of(bundle);
         // An engine gives each container a file of its own.
         let pid_file = self.pids.join(id);
         let mut command = self.command(&["create", "--bundle"]);

@@ -2,8 +2,9 @@
 //! that the moment is exact and every run the same.
 
 use std::collections::BTreeSet;
-use std::os::unix::process::CommandExt;
 use std::process::Command;
+
+use super::{let_go, request, spawn};
 
 /// Who is stepped, and killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,17 +40,7 @@ const NUMBER_AT: usize = 24;
 ///
 /// When it cannot be started or traced.
 pub fn run(command: &mut Command, whom: Whom, at: Option<usize>) -> Stepped {
-    // SAFETY: one system call, which takes no lock and no memory.
-    unsafe {
-        command.pre_exec(|| match trace_me() {
-            0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        });
-    }
-    let child = command.spawn().expect("the runtime starts");
-    let runtime = i32::try_from(child.id()).expect("a pid");
-    // Reaped below: the standard library must not wait for it too.
-    drop(child);
+    let runtime = spawn(command);
     let mut options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
     if whom == Whom::Inside {
         options |= libc::PTRACE_O_TRACEFORK | libc::PTRACE_O_TRACEVFORK | libc::PTRACE_O_TRACECLONE;
@@ -93,7 +84,7 @@ impl Trace {
                 return false;
             }
             self.stepped.code = libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status));
-            self.let_go();
+            let_go(self.known.iter().filter(|pid| **pid != self.runtime));
             return true;
         }
         if self.known.insert(pid) && pid == self.runtime {
@@ -145,39 +136,4 @@ impl Trace {
         unsafe { libc::kill(pid, libc::SIGKILL) };
         true
     }
-
-    /// The container's process runs on by itself.
-    fn let_go(&self) {
-        for pid in self.known.iter().filter(|pid| **pid != self.runtime) {
-            // SAFETY: only a process that stands still can be let go, so it is stopped first; one
-            // that has ended is passed over.
-            unsafe {
-                if libc::ptrace(libc::PTRACE_DETACH, *pid, 0, 0) == 0 {
-                    continue;
-                }
-                if libc::kill(*pid, libc::SIGSTOP) != 0 {
-                    continue;
-                }
-                let mut status = 0;
-                if libc::waitpid(*pid, &raw mut status, libc::__WALL) != *pid {
-                    continue;
-                }
-                if libc::WIFSTOPPED(status) {
-                    libc::ptrace(libc::PTRACE_DETACH, *pid, 0, 0);
-                    libc::kill(*pid, libc::SIGCONT);
-                }
-            }
-        }
-    }
-}
-
-fn trace_me() -> libc::c_long {
-    // SAFETY: no arguments; it concerns the caller alone.
-    unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) }
-}
-
-fn request(what: libc::c_uint, pid: i32, argument: usize) {
-    // SAFETY: none of these requests has a pointer. One to a process that was killed meanwhile
-    // fails, and its end is reported next.
-    unsafe { libc::ptrace(what, pid, 0, argument) };
 }
