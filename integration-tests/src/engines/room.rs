@@ -16,8 +16,30 @@ use crate::subject;
 const INIT: &str = r#"
 set -u
 dir=$1
-# Debian's crun works on no host that has both cgroup versions.
-umount /sys/fs/cgroup/unified 2>/dev/null
+# crun makes folders for hierarchies that the host has not: not on the host's own tmpfs. And
+# Debian's works on no host that has both cgroup versions.
+if [ "$(stat -f -c %T /sys/fs/cgroup)" = tmpfs ]; then
+  mkdir "$dir/cgroup"
+  mount -t tmpfs -o mode=755 tmpfs "$dir/cgroup" || exit 1
+  for tree in /sys/fs/cgroup/*; do
+    own=$dir/cgroup/${tree##*/}
+    if [ -L "$tree" ]; then
+      cp -d "$tree" "$own"
+      continue
+    fi
+    mkdir "$own"
+    if [ "${tree##*/}" != unified ] && mountpoint -q "$tree"; then
+      mount --bind "$tree" "$own" || exit 1
+    fi
+  done
+  umount -R -l /sys/fs/cgroup
+  mount --move "$dir/cgroup" /sys/fs/cgroup || exit 1
+fi
+# crun gives the container's user what a stream leads to, this device too.
+mkdir "$dir/dev"
+mount -t tmpfs -o mode=755 tmpfs "$dir/dev" || exit 1
+mknod -m 666 "$dir/dev/null" c 1 3
+mount --bind "$dir/dev/null" /dev/null || exit 1
 ip link set lo up
 # Changes to /etc stay in the room.
 mkdir "$dir/etc" "$dir/etc.work" "$dir/mnt"

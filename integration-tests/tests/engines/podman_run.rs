@@ -121,8 +121,21 @@ fn files_of_an_idmapped_volume_belong_to_the_containers_root() {
     let owner = std::os::unix::fs::MetadataExt::uid(&mapped.join("new").metadata().unwrap());
     assert_eq!(owner, 0);
     // Without the option the container's root is a stranger there.
-    let volume = volume.replace(":idmap", "");
-    alike(&volume, &["touch", "/data/other"], 1, "");
+    let without = volume.replace(":idmap", "");
+    alike(&without, &["touch", "/data/other"], 1, "");
+    // Others of the host's users in its place.
+    std::os::unix::fs::chown(&mapped, Some(5), Some(6)).unwrap();
+    for ids in [
+        "uids=5-100000-1;gids=6-100000-1",
+        "uids=@5-0-1;gids=@6-0-1#0-1-1",
+    ] {
+        let own = volume.replace(":idmap", &format!(":idmap={ids}"));
+        alike(&own, &["touch", "/data/theirs"], 0, "");
+        let made = mapped.join("theirs").metadata().unwrap();
+        use std::os::unix::fs::MetadataExt;
+        assert_eq!((made.uid(), made.gid()), (5, 6), "{ids}");
+        std::fs::remove_file(mapped.join("theirs")).unwrap();
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 pub mod attach;
 pub mod copy_up;
 pub mod idmap;
+pub mod ids;
 pub mod options;
 pub mod prepare;
 

@@ -24,6 +24,8 @@ pub struct Options {
     pub propagation: Option<(u64, bool)>,
     /// The ids of a bind's files are mapped; `Some(true)` those of everything mounted below too.
     pub idmap: Option<bool>,
+    /// To what they are mapped, as crun writes it (`idmap=uids=...`): see [`super::ids`].
+    pub ids: Option<String>,
     /// A tmpfs begins with what the image has at its place.
     pub copy_up: bool,
     /// What is left for the file system: flags have no value.
@@ -76,6 +78,10 @@ pub fn parse(kind: &str, options: &[String]) -> Result<Options, String> {
             "tmpcopyup" if kind == "tmpfs" => out.copy_up = true,
             "idmap" => out.idmap = Some(out.idmap.unwrap_or(false)),
             "ridmap" => out.idmap = Some(true),
+            name if let Some((kind @ ("idmap" | "ridmap"), ids)) = name.split_once('=') => {
+                out.idmap = Some(kind == "ridmap" || out.idmap == Some(true));
+                out.ids = (!ids.is_empty()).then(|| ids.to_owned());
+            }
             "remount" | "tmpcopyup" | "copy-symlink" => {
                 return Err(format!("option `{option}` is not supported; remove it"));
             }
@@ -239,6 +245,10 @@ mod tests {
         assert_eq!(plain.idmap, None);
         assert_eq!(options("bind", "idmap").idmap, Some(false));
         assert_eq!(options("bind", "ridmap,idmap").idmap, Some(true));
+        let own = options("bind", "ro,idmap=uids=0-1-2;gids=0-1-2");
+        assert_eq!(own.idmap, Some(false));
+        assert_eq!(own.ids.as_deref(), Some("uids=0-1-2;gids=0-1-2"));
+        assert_eq!(options("bind", "ridmap=").ids, None);
         let recursive = options("none", "bind,rro,rnosuid,private");
         assert_eq!(recursive.bind, Some(false));
         assert_eq!(recursive.tree_attr.set, RDONLY | NOSUID);
@@ -262,7 +272,6 @@ mod tests {
     fn what_is_not_supported_is_refused_by_name() {
         for (kind, option) in [
             ("tmpfs", "idmap"),
-            ("bind", "idmap=uids=0-1-2"),
             ("bind", "tmpcopyup"),
             ("none", "remount"),
             ("bind", "xyz"),

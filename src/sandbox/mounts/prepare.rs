@@ -12,6 +12,7 @@ use rustix::fs::{CWD, FileType};
 use rustix::mount::OpenTreeFlags;
 
 use super::idmap::{self, Mappings};
+use super::ids;
 use super::options::{self, Options};
 use super::{Filesystem, MountError, Source, Step};
 use crate::failure::{Doing, Failure};
@@ -38,8 +39,17 @@ pub fn steps(
         let mut options =
             options::parse(kind, mount.options().as_deref().unwrap_or_default()).map_err(wrong)?;
         let mappings = mappings(mount, container);
+        // Mappings of the mount itself come before those in its options.
+        let own = match options.ids.take() {
+            Some(ids) if !mappings.1 => Some(ids::parse(&ids, container).map_err(wrong)?),
+            _ => None,
+        };
         let mapped = options.idmap.or(mappings.1.then_some(false));
-        if mapped.is_some() && (options.bind.is_none() || mappings.0.is_empty()) {
+        let mappings = match &own {
+            Some((uids, gids)) => Mappings { uids, gids },
+            None => mappings.0,
+        };
+        if mapped.is_some() && (options.bind.is_none() || mappings.is_empty()) {
             return Err(wrong(
                 "mapped ids need a bind mount, and uidMappings and gidMappings of its own or of \
                  the container"
@@ -55,7 +65,7 @@ pub fn steps(
                     .ok_or_else(|| wrong("has no source".into()))?;
                 let tree = bind(&bundle.join(path), recursive, &options)?;
                 if let Some(whole) = mapped {
-                    idmap::apply(&tree, mappings.0, whole, path)?;
+                    idmap::apply(&tree, mappings, whole, path)?;
                 }
                 let directory =
                     is_directory(&tree).doing(|| format!("reading `{}`", path.display()))?;
