@@ -128,8 +128,17 @@ pub fn megarun(
     let (path, built) = (work.join("recipe.toml"), work.join("built"));
     fs::write(&path, recipe).expect("recipe");
     let run = |args: &[&OsStr]| succeed(Command::new(&megabin).args(args));
+    let trust = work.join("trust");
+    run(&[
+        "keygen".as_ref(),
+        "--key-id=bench".as_ref(),
+        "--out".as_ref(),
+        trust.as_ref(),
+    ]);
     run(&[
         "build".as_ref(),
+        "--key".as_ref(),
+        trust.join("bench.key").as_ref(),
         path.as_ref(),
         "-o".as_ref(),
         built.as_ref(),
@@ -148,7 +157,8 @@ pub fn megarun(
         ]);
     }
     let node = format!(
-        "require_signature = false\ncache = \"{}\"\n",
+        "trust = [\"{}\"]\ncache = \"{}\"\n",
+        trust.display(),
         cache.display()
     );
     let config = work.join("megarun.toml");
