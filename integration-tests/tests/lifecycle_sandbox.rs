@@ -581,3 +581,20 @@ fn cgroups_that_may_not_be_written_are_an_error_or_none() {
     }
     assert_eq!(run("true").success().out, "hello\n");
 }
+
+#[test]
+fn mounts_of_the_host_may_have_any_name() {
+    let (node, id) = (Node::new(), unique("odd"));
+    let bundle = node.bundle("b", &["/bin/hello"]).named(&id);
+    let run = node.command(&["run", "--bundle", bundle.path.to_str().unwrap(), &id]);
+    // Neither UTF-8 nor one word.
+    let script = r#"
+        at=$1/$(printf 'a \351')
+        shift
+        mkdir "$at" && mount -t tmpfs tmpfs "$at" && exec "$@""#;
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh"]);
+    command.arg(node.at("."));
+    command.arg(run.get_program()).args(run.get_args());
+    assert_eq!(node.run_command(command).success().out, "hello\n");
+}

@@ -114,8 +114,8 @@ pub fn build(
     Ok(())
 }
 
-/// A file system on `/dev` has to be filled before it is read-only: makes it writable for now, and
-/// says whether there was one.
+/// A file system on `/dev` has to be filled before it is read-only. Leaves that to the end, and says
+/// whether there is one.
 fn take_read_only_dev(mounts: &mut [Step]) -> bool {
     let mut found = false;
     for step in mounts {

@@ -6,6 +6,7 @@ pub mod credentials;
 pub mod devices;
 pub mod hooks;
 pub mod labels;
+pub mod mountinfo;
 pub mod mounts;
 pub mod namespaces;
 pub mod network;

@@ -11,15 +11,18 @@ use super::{let_go, request, spawn};
 const BLOCK: u64 = 16;
 
 /// Where in `text` the instructions are that `command` executes, and the processes that it makes
-/// until it ends: the first of each block of 16 bytes, in the order in which they come. Also what it
-/// returns: its exit code.
+/// until it ends: the first of each block of 16 bytes, in the order in which they come. And the
+/// command's exit code.
 ///
 /// # Panics
 ///
 /// When it cannot be started or traced, or is killed.
 pub fn executed(command: &mut Command, text: &Range<u64>) -> (Vec<u64>, i32) {
     let runtime = spawn(command);
-    let options = libc::PTRACE_O_TRACEFORK | libc::PTRACE_O_TRACEVFORK | libc::PTRACE_O_TRACECLONE;
+    let options = libc::PTRACE_O_EXITKILL
+        | libc::PTRACE_O_TRACEFORK
+        | libc::PTRACE_O_TRACEVFORK
+        | libc::PTRACE_O_TRACECLONE;
     let (mut known, mut blocks) = (BTreeSet::new(), BTreeSet::new());
     let mut first = Vec::new();
     loop {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{CgroupPaths, V1Path};
-use crate::failure::{Doing, Failure};
+use crate::failure::Failure;
+use crate::sandbox::mountinfo;
 
 /// The mounted hierarchies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,9 +16,7 @@ pub struct Hierarchies {
 impl Hierarchies {
     /// Reads this process's mountinfo.
     pub fn mounted() -> Result<Self, Failure> {
-        let mountinfo = std::fs::read_to_string("/proc/self/mountinfo")
-            .doing(|| "reading /proc/self/mountinfo")?;
-        Ok(Self::parse(&mountinfo))
+        Ok(Self::parse(&mountinfo::own()?))
     }
 
     /// The container's directory in each hierarchy.
@@ -38,30 +37,20 @@ impl Hierarchies {
         }
     }
 
-    fn parse(mountinfo: &str) -> Self {
+    fn parse(table: &[u8]) -> Self {
         let mut found = Self::default();
-        for line in mountinfo.lines() {
-            // Fields: id parent dev root mount-point options optional... - type source super-options
-            let Some((mount, super_block)) = line.split_once(" - ") else {
-                continue;
-            };
-            let mut super_fields = super_block.split(' ');
-            let (kind, options) = (super_fields.next(), super_fields.nth(1).unwrap_or_default());
-            let mut mount_fields = mount.split(' ').skip(3);
-            let (Some(root), Some(point)) = (mount_fields.next(), mount_fields.next()) else {
-                continue;
-            };
+        for mount in mountinfo::mounts(table) {
+            let is_whole = mount.root == b"/" || mount.root.starts_with(b"/..");
             // A bind of a subtree is not the hierarchy.
-            if root != "/" && !root.starts_with("/..") && is_bind_elsewhere(point) {
+            if !is_whole && !mount.point.starts_with("/sys/fs/cgroup") {
                 continue;
             }
-            let point = PathBuf::from(unescape(point));
-            match kind {
-                Some("cgroup2") if found.v2.is_none() => found.v2 = Some(point),
-                Some("cgroup") => {
-                    let controllers = v1_controllers(options);
+            match mount.kind {
+                b"cgroup2" if found.v2.is_none() => found.v2 = Some(mount.point.into_owned()),
+                b"cgroup" => {
+                    let controllers = v1_controllers(&String::from_utf8_lossy(mount.options));
                     if !found.v1.iter().any(|(known, _)| *known == controllers) {
-                        found.v1.push((controllers, point));
+                        found.v1.push((controllers, mount.point.into_owned()));
                     }
                 }
                 _ => {}
@@ -69,10 +58,6 @@ impl Hierarchies {
         }
         found
     }
-}
-
-fn is_bind_elsewhere(point: &str) -> bool {
-    !point.starts_with("/sys/fs/cgroup")
 }
 
 /// The controllers among a v1 superblock's options; for a named hierarchy, none.
@@ -92,16 +77,6 @@ fn v1_controllers(options: &str) -> Vec<String> {
         .collect()
 }
 
-/// Undoes mountinfo's octal escapes.
-fn unescape(path: &str) -> String {
-    ["\\040", "\\011", "\\012", "\\134"]
-        .iter()
-        .zip([" ", "\t", "\n", "\\"])
-        .fold(path.to_owned(), |path, (escape, plain)| {
-            path.replace(escape, plain)
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_hybrid_host() {
-        let paths = Hierarchies::parse(HYBRID).paths(Path::new("a/b"));
+        let paths = Hierarchies::parse(HYBRID.as_bytes()).paths(Path::new("a/b"));
         let v1: Vec<_> = paths
             .v1
             .iter()
@@ -137,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_pure_v2_host_and_none() {
-        let found = Hierarchies::parse("1 2 0:3 / /sys/fs/cgroup rw - cgroup2 cgroup rw\n");
+        let found = Hierarchies::parse(b"1 2 0:3 / /sys/fs/cgroup rw - cgroup2 cgroup rw\n");
         assert_eq!(
             found,
             Hierarchies {
@@ -146,7 +121,7 @@ mod tests {
             }
         );
         assert_eq!(
-            Hierarchies::parse("x\n1 2 3\n - \n"),
+            Hierarchies::parse(b"x\n1 2 3\n - \n"),
             Hierarchies::default()
         );
     }

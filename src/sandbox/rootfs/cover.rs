@@ -2,7 +2,7 @@
 //! disk, whose root is no mount that pivot_root could move (`--no-pivot`).
 
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, StatxFlags};
 use rustix::io::Errno;
@@ -10,6 +10,7 @@ use rustix::mount::{MoveMountFlags, UnmountFlags};
 
 use super::{Rootfs, empty_directory};
 use crate::failure::{Doing, Failure};
+use crate::sandbox::mountinfo::{self, Mount};
 use crate::sandbox::mounts::attach;
 
 impl Rootfs {
@@ -20,17 +21,16 @@ impl Rootfs {
         rustix::mount::move_mount(&self.root, c"", rustix::fs::CWD, "/", flags)
             .doing(|| "moving the new root over the old one")?;
         // Paths are still the old root's.
-        let table = std::fs::read_to_string("/proc/self/mountinfo")
-            .doing(|| "reading the mounts of the old root")?;
+        let table = mountinfo::own()?;
         let root = mount_id(&self.root, c"").doing(|| "looking at the new root")?;
         for (id, at) in left_of_kernel(&table, root) {
             // Another may lie on it.
-            if mount_id(rustix::fs::CWD, at.as_str()) != Ok(id) {
+            if mount_id(rustix::fs::CWD, &at) != Ok(id) {
                 continue;
             }
-            if rustix::mount::unmount(at.as_str(), UnmountFlags::DETACH).is_err() {
+            if rustix::mount::unmount(&at, UnmountFlags::DETACH).is_err() {
                 // A user namespace holds on to it.
-                attach::attach_at_path(&attach::make(&empty_directory())?, Path::new(&at))?;
+                attach::attach_at_path(&attach::make(&empty_directory())?, &at)?;
             }
         }
         rustix::process::chroot(".").doing(|| "changing to the new root (chroot)")
@@ -46,36 +46,24 @@ fn mount_id(at: impl AsFd, path: impl rustix::path::Arg) -> Result<u64, Errno> {
 
 /// The procfs and sysfs of a table of mounts that are not on the mount `root`, the last first, with
 /// their places.
-fn left_of_kernel(table: &str, root: u64) -> Vec<(u64, String)> {
+fn left_of_kernel(table: &[u8], root: u64) -> Vec<(u64, PathBuf)> {
     let mut inside = vec![root];
-    let mut found = Vec::new();
-    let mut lines: Vec<(u64, u64, &str, bool)> = table.lines().filter_map(mount).collect();
+    let mut left: Vec<Mount> = mountinfo::mounts(table).collect();
     // A mount may stand before the one that it is on.
     let mut known = 0;
     while known < inside.len() {
         known = inside.len();
-        let on = |id: &u64| inside.contains(id);
-        let (more, rest): (Vec<_>, Vec<_>) = lines
+        let (more, rest): (Vec<_>, Vec<_>) = left
             .into_iter()
-            .partition(|(id, parent, ..)| on(id) || on(parent));
-        inside.extend(more.iter().map(|(id, ..)| *id));
-        lines = rest;
+            .partition(|mount| inside.contains(&mount.id) || inside.contains(&mount.parent));
+        inside.extend(more.iter().map(|mount| mount.id));
+        left = rest;
     }
-    for (id, _, at, kernel) in lines.into_iter().rev() {
-        if kernel && !at.contains('\\') {
-            found.push((id, at.to_owned()));
-        }
-    }
-    found
-}
-
-/// A line of mountinfo: the mount, the one it is on, where, and whether it is a procfs or sysfs.
-fn mount(line: &str) -> Option<(u64, u64, &str, bool)> {
-    let (mount, filesystem) = line.split_once(" - ")?;
-    let kind = filesystem.split(' ').next()?;
-    let mut fields = mount.split(' ');
-    let (id, parent) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-    Some((id, parent, fields.nth(2)?, matches!(kind, "proc" | "sysfs")))
+    left.into_iter()
+        .rev()
+        .filter(|mount| matches!(mount.kind, b"proc" | b"sysfs"))
+        .map(|mount| (mount.id, mount.point.into_owned()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -84,7 +72,7 @@ mod tests {
 
     #[test]
     fn the_old_roots_views_of_the_kernel_are_found_and_not_the_containers() {
-        let table = "\
+        let table = b"\
 22 27 0:21 / /proc rw - proc proc rw
 23 27 0:22 / /sys rw - sysfs sysfs rw
 24 27 0:6 / /dev rw - devtmpfs devtmpfs rw
@@ -93,9 +81,19 @@ mod tests {
 60 27 254:0 /rootfs / rw - ext4 /dev/vda rw
 63 61 0:50 /sys /proc/sys ro - proc proc rw
 70 22 0:51 / /proc/fs/x rw - proc proc rw
+71 27 0:52 / /a\\040b/proc rw - proc proc rw
 ";
         let left = left_of_kernel(table, 60);
-        let left: Vec<_> = left.iter().map(|(id, at)| (*id, at.as_str())).collect();
-        assert_eq!(left, [(70, "/proc/fs/x"), (23, "/sys"), (22, "/proc")]);
+        let left: Vec<_> = left
+            .iter()
+            .map(|(id, at)| (*id, at.to_str().unwrap()))
+            .collect();
+        let kernels = [
+            (71, "/a b/proc"),
+            (70, "/proc/fs/x"),
+            (23, "/sys"),
+            (22, "/proc"),
+        ];
+        assert_eq!(left, kernels);
     }
 }
